@@ -1,0 +1,174 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/fold"
+)
+
+// Writer is the data path of one projector process into one revision's tables.
+// Its methods may be called concurrently; every one of them honours ctx.
+type Writer interface {
+	// Claim mints a new epoch and token for each partition and returns where to
+	// start. From then on no commit of an earlier claim succeeds. A partition
+	// that has no position row fails with ErrNoPosition, and none is claimed.
+	Claim(ctx context.Context, owner string, tps []event.TopicPartition) ([]Claim, error)
+	// Peek reads the current claims and positions, without taking anything.
+	Peek(ctx context.Context) ([]Claim, error)
+	// Commit applies rows and positions in one transaction. All or nothing.
+	// It fails with *FencedError, *DataError or an error for which Transient is true.
+	// When the connection is lost in COMMIT it finds out itself what happened
+	// (CORRECTNESS 4): nil means committed.
+	Commit(ctx context.Context, c Commit) error
+	// AddPartitions inserts position rows at zero for partitions [from, to) of a
+	// topic that has grown, and records the barrier: the end positions of the
+	// partitions that existed before (CORRECTNESS 1). It is idempotent, and
+	// returns the barrier that was recorded first.
+	AddPartitions(ctx context.Context, b Barrier) (Barrier, error)
+	// Barriers lists the recorded barriers that concern this revision, oldest first.
+	Barriers(ctx context.Context) ([]Barrier, error)
+	// Ping tells whether the store can be written to now.
+	Ping(ctx context.Context) error
+	Close()
+}
+
+// Claim is the right to commit to a partition.
+type Claim struct {
+	event.TopicPartition
+	Epoch int64
+	Token string
+	// Next is the position to read first.
+	Next  int64
+	Owner string
+	// TopicID is the broker's id of the topic when it was first read, "" if unknown.
+	TopicID     string
+	LeaderEpoch int32
+	HeldVersion int64
+	// EventTime is that of the newest event applied, zero if none.
+	EventTime time.Time
+}
+
+// Advance moves one partition from Claim.Next to Next. The rows that the move
+// produced are in the same Commit.
+type Advance struct {
+	Claim       Claim
+	Next        int64
+	EventTime   time.Time
+	LeaderEpoch int32
+	TopicID     string
+}
+
+// Commit is one transaction. Advances are in the order of
+// event.TopicPartition.Compare and name a partition once; Rows may be empty.
+type Commit struct {
+	Advances []Advance
+	Rows     *fold.Batch
+}
+
+// Barrier says that partitions from Before on, of a topic that has grown to
+// After, may only be read when the partitions before have passed Ends.
+type Barrier struct {
+	Topic         string
+	Before, After int32
+	// Ends holds the last stable end of each partition below Before, by index.
+	Ends []int64
+}
+
+// Admin is the DDL side of a store, used by action Jobs.
+type Admin interface {
+	Probe(ctx context.Context) (contract.StoreFacts, error)
+	// Prepare creates what a revision needs: bookkeeping, tables, indexes, the
+	// view, and a position row for each partition in starts. It is idempotent and adopts a
+	// retained projection's tables; it fails with *NameTakenError rather than
+	// touching a relation that is not this projection's.
+	Prepare(ctx context.Context, c *contract.Contract, starts []Start) (contract.PrepareFacts, error)
+	// Retire drops every relation and bookkeeping row of a projection and says what it dropped.
+	Retire(ctx context.Context, owner contract.Identity) ([]string, error)
+	Close()
+}
+
+// Start is where a new revision begins to read a partition.
+type Start struct {
+	event.TopicPartition
+	Next    int64
+	TopicID string
+}
+
+// Reasons of store errors, as conditions show them.
+const (
+	ReasonUnreachable          = "Unreachable"
+	ReasonAuthenticationFailed = "AuthenticationFailed"
+	ReasonForbidden            = "Forbidden"
+	ReasonSecretKeyMissing     = "SecretKeyMissing"
+	ReasonNameTaken            = "NameTaken"
+	ReasonNotPrepared          = "NotPrepared"
+)
+
+// ErrNoPosition means that a position row is missing: the revision was not
+// prepared, or somebody deleted the row. Restarting at zero would count events twice.
+var ErrNoPosition = errors.New("no position row in the bookkeeping")
+
+// FencedError says which partitions' fences did not hold. Nothing was changed.
+type FencedError struct{ Partitions []event.TopicPartition }
+
+func (e *FencedError) Error() string {
+	var b strings.Builder
+	b.WriteString("fenced:")
+	for _, tp := range e.Partitions {
+		fmt.Fprintf(&b, " %s", tp)
+	}
+	return b.String()
+}
+
+// DataError says that the rows themselves cannot be stored: a value out of its
+// column's range, a constraint. The engine narrows it down to one event.
+type DataError struct {
+	Model  string
+	Column string // "" if the store did not say
+	Reason string // CamelCase: OutOfRange, ConstraintViolation
+	// Message says what is wrong, without any value.
+	Message string
+}
+
+func (e *DataError) Error() string {
+	if e.Column == "" {
+		return fmt.Sprintf("%s: model %s: %s", e.Reason, e.Model, e.Message)
+	}
+	return fmt.Sprintf("%s: models[%s].columns[%s]: %s", e.Reason, e.Model, e.Column, e.Message)
+}
+
+// NameTakenError says that a relation exists that is not this projection's.
+type NameTakenError struct {
+	Relation string
+	// Owner is "cluster/namespace/name", or "" for a relation that no projection made.
+	Owner string
+}
+
+func (e *NameTakenError) Error() string {
+	if e.Owner == "" {
+		return fmt.Sprintf("relation %s exists and was not made by a projection: rename the model or move the relation away", e.Relation)
+	}
+	return fmt.Sprintf("relation %s belongs to projection %s: rename the model, or delete that projection's tables first", e.Relation, e.Owner)
+}
+
+// EnvironmentError is a fault of the surroundings: it makes a wait, never a
+// dead letter (Law 5).
+type EnvironmentError struct {
+	Reason string
+	// Message says what to do; it carries no secret.
+	Message string
+	Err     error
+}
+
+func (e *EnvironmentError) Error() string { return e.Reason + ": " + e.Message }
+
+func (e *EnvironmentError) Unwrap() error { return e.Err }
