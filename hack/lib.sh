@@ -16,6 +16,9 @@ export PROJECTIONIST_STATE="${PROJECTIONIST_STATE:-${HOME:-/root}/.local/state/p
 # Nested scripts count from the first one's start.
 export PROJECTIONIST_T0="${PROJECTIONIST_T0:-$(date +%s)}"
 
+# A plain user's PATH lacks the directories of ip, iptables and runc.
+export PATH="$PATH:/usr/sbin:/sbin"
+
 mkdir -p "$PROJECTIONIST_CACHE" "$PROJECTIONIST_STATE"
 
 # say TEXT...: one line of progress with the seconds since the outermost script began.
@@ -29,9 +32,19 @@ die() {
 	exit 1
 }
 
-# have COMMAND: is it on PATH? (/usr/sbin included, which a plain user's PATH lacks)
+# have COMMAND: is it on PATH?
 have() {
-	PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1
+	command -v "$1" >/dev/null 2>&1
+}
+
+# uses_kind: is the test cluster kind's? It is where Docker answers; PROJECTIONIST_CLUSTER=kind or =node decides otherwise.
+uses_kind() {
+	case "${PROJECTIONIST_CLUSTER:-}" in
+	kind) return 0 ;;
+	node) return 1 ;;
+	'') have docker && timeout 10 docker info >/dev/null 2>&1 ;;
+	*) die "PROJECTIONIST_CLUSTER=$PROJECTIONIST_CLUSTER: want kind or node" ;;
+	esac
 }
 
 # need_root: cluster and network namespaces cannot be had without it.
