@@ -23,17 +23,20 @@ fi
 # from the cluster's network, else the one noted in FILE: a server that pods use must not lose its listener because
 # somebody without that environment starts it once more. An address that no interface has cannot be listened on.
 pods_address() {
-	local ip=${PROJECTIONIST_HOST_IP:-} hack
-	hack=$(dirname "${BASH_SOURCE[0]}")
-	if [ -z "$ip" ] && [ -x "$hack/net/env" ]; then
-		ip=$("$hack/net/env" 2>/dev/null | sed -n "s/^\(export \)\{0,1\}PROJECTIONIST_HOST_IP=[\"']\{0,1\}\([0-9.]*\).*/\2/p") || ip=''
-	fi
-	[ -n "$ip" ] || ip=$(cat "$1" 2>/dev/null) || true
-	[ -n "$ip" ] || return 0
-	# The kernel's own table: no tool has to be installed for it.
-	if grep -A 1 -- "|-- ${ip//./\\.}\$" /proc/net/fib_trie | grep 'host LOCAL' >/dev/null; then
-		printf '%s' "$ip"
-	elif [ -n "${PROJECTIONIST_HOST_IP:-}" ]; then
-		die "PROJECTIONIST_HOST_IP=$ip is no address of this host"
-	fi
+	local ip
+	for ip in "${PROJECTIONIST_HOST_IP:-}" "$(net_address)" "$(cat "$1" 2>/dev/null)"; do
+		# The kernel's own table: no tool has to be installed for it.
+		if [ -n "$ip" ] && grep -A 1 -- "|-- ${ip//./\\.}\$" /proc/net/fib_trie | grep 'host LOCAL' >/dev/null; then
+			printf '%s' "$ip"
+			return 0
+		fi
+	done
 }
+
+# net_address: what the cluster's network calls this host. In a subshell, since net/env sets much more.
+net_address() (
+	[ -r "$(dirname "${BASH_SOURCE[0]}")/net/env" ] || exit 0
+	# shellcheck source=net/env
+	. "$(dirname "${BASH_SOURCE[0]}")/net/env"
+	printf '%s' "$PROJECTIONIST_HOST_IP"
+)
