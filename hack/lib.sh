@@ -60,7 +60,7 @@ need_debs() {
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 	have apt-get || die "please install by hand (no apt-get here): ${missing[*]}"
-	local log="$PROJECTIONIST_STATE/apt.log" apt=(apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=600)
+	local log="$PROJECTIONIST_CACHE/apt.log" apt=(apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=600)
 	[ "$(id -u)" = 0 ] || apt=(sudo env DEBIAN_FRONTEND=noninteractive "${apt[@]}")
 	say "installing Debian packages: ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive

@@ -11,7 +11,7 @@ HACK=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034  # some are for the scripts that source this file
 {
 	CLUSTER_STATE="$PROJECTIONIST_STATE/cluster"
-	CLUSTER_KUBECONFIG="$CLUSTER_STATE/kubeconfig"
+	CLUSTER_KUBECONFIG="${PROJECTIONIST_USE_KUBECONFIG:-$CLUSTER_STATE/kubeconfig}"
 	KIND_NAME=projectionist
 	NODE_NAME=projectionist
 	K8S_VERSION=v1.36.3
@@ -50,7 +50,7 @@ bin() {
 	local module key
 	module=$(ours "$1" | head -n 1)
 	key=$(cd "$HACK/$module" && {
-		printf '%s\n' "${BUILD_FLAGS[@]}" "$(ours "$1" | tail -n 1)" "$(go env GOVERSION GOARCH)"
+		printf '%s\n' "${BUILD_FLAGS[@]}" "$K8S_VERSION" "$CONTAINERD_VERSION" "$(go env GOVERSION GOARCH)"
 		find . -name '*.go' -o -name go.mod -o -name go.sum | LC_ALL=C sort | xargs cat
 	} | sha256sum | cut -c 1-12)
 	printf '%s\n' "$PROJECTIONIST_CACHE/bin/$(basename "$module")-$key/$1"
