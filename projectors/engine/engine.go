@@ -1,0 +1,205 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/fold"
+	"github.com/projectionist-dev/projectionist/projectors/handlers"
+	"github.com/projectionist-dev/projectionist/projectors/sources"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
+)
+
+// Evaluator turns records into effects. It is used by one goroutine at a time.
+type Evaluator interface {
+	Handle(tp event.TopicPartition, rec *event.Record, out []fold.Effect) ([]fold.Effect, handlers.Outcome, error)
+}
+
+// Config is what an Engine runs on. The zero values of the limits mean the defaults.
+type Config struct {
+	Log    sources.Log
+	Group  sources.Group
+	Writer stores.Writer
+	// Models is the shape of the tables, NewEvaluator makes one evaluator per goroutine.
+	Models       []fold.Model
+	NewEvaluator func() Evaluator
+	// Topics are the EventTopic names that the projection reads.
+	Topics []string
+	// Owner names this process in the bookkeeping: the pod's name.
+	Owner  string
+	Logger *slog.Logger
+
+	// Workers is the number of evaluating goroutines; default GOMAXPROCS.
+	Workers int
+	// MaxCommitEvents bounds the events of one transaction (soft: a fetched batch is never cut); default 20,000.
+	MaxCommitEvents int
+	// MaxInFlightBytes bounds fetched but uncommitted bytes; default 64 MiB.
+	MaxInFlightBytes int64
+	// Linger is how long a small batch waits for company; default 5 ms.
+	Linger time.Duration
+	// IdleCommit is how long a move of the position without rows may wait; default 1 s.
+	IdleCommit time.Duration
+	// WatchInterval is how often the ends of the log are sampled; default 2 s.
+	WatchInterval time.Duration
+	// ReclaimAfter is how long a partition lost to another claim must stand still before it is claimed again; default 15 s.
+	ReclaimAfter time.Duration
+	// StalledTransactionAfter is how long the last stable offset may stay behind the high watermark; default 60 s.
+	StalledTransactionAfter time.Duration
+	// DrainTimeout bounds the last commit after the end of a generation; default 5 s.
+	DrainTimeout time.Duration
+}
+
+func (c *Config) setDefaults() {
+	def(&c.Workers, runtime.GOMAXPROCS(0))
+	def(&c.MaxCommitEvents, 20_000)
+	def(&c.MaxInFlightBytes, 64<<20)
+	def(&c.Linger, 5*time.Millisecond)
+	def(&c.IdleCommit, time.Second)
+	def(&c.WatchInterval, 2*time.Second)
+	def(&c.ReclaimAfter, 15*time.Second)
+	def(&c.StalledTransactionAfter, time.Minute)
+	def(&c.DrainTimeout, 5*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func def[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+// Engine runs one projection revision in this process.
+type Engine struct {
+	cfg     Config
+	metrics *metrics
+	rate    rate
+
+	mu      sync.Mutex
+	session *session // nil between generations
+	source  contract.Health
+	store   contract.Health
+	counts  map[string]int32
+	joined  bool
+}
+
+// New makes an Engine; Run starts it.
+func New(cfg Config) *Engine {
+	cfg.setDefaults()
+	return &Engine{
+		cfg:     cfg,
+		metrics: newMetrics(),
+		source:  contract.Health{Reason: "Connecting", Message: "not connected to the broker yet", Since: time.Now().UTC()},
+		store:   contract.Health{Reason: "Connecting", Message: "not connected to the store yet", Since: time.Now().UTC()},
+	}
+}
+
+// Run consumes until ctx is done, then drains: what was folded is committed and
+// the partitions are given back. Faults of the surroundings never end it; the
+// error is nil after a drain, or sources.ErrClosed's cause when somebody else
+// closed the group.
+func (e *Engine) Run(ctx context.Context) error {
+	var wait backoff
+	for ctx.Err() == nil {
+		gen, err := e.cfg.Group.Next(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			if errors.Is(err, sources.ErrClosed) {
+				return err
+			}
+			e.sourceFailed(err)
+			wait.sleep(ctx)
+			continue
+		}
+		wait.reset()
+		e.runGeneration(ctx, gen)
+	}
+	return e.cfg.Group.Close()
+}
+
+func (e *Engine) runGeneration(ctx context.Context, gen sources.Generation) {
+	// Whatever happens the member must be free to join again.
+	defer gen.Done()
+	sctx, cancel := context.WithCancel(gen.Context)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+
+	e.cfg.Logger.Info("generation begins", "generation", gen.ID, "partitions", len(gen.Assigned))
+	s := newSession(e, gen)
+	e.mu.Lock()
+	e.session, e.joined = s, true
+	e.mu.Unlock()
+	e.metrics.owned.Set(float64(len(gen.Assigned)))
+
+	s.run(sctx)
+
+	e.mu.Lock()
+	e.session = nil
+	e.mu.Unlock()
+	e.metrics.owned.Set(0)
+	e.cfg.Logger.Info("generation ends", "generation", gen.ID)
+}
+
+// Ready is true once this process has reached both broker and store. It does
+// not ask for a partition: with more pods than partitions a surge would never end.
+func (e *Engine) Ready() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.joined
+}
+
+func (e *Engine) sourceOK() { e.setHealth(&e.source, contract.Health{OK: true}) }
+
+func (e *Engine) storeOK() { e.setHealth(&e.store, contract.Health{OK: true}) }
+
+func (e *Engine) sourceFailed(err error) {
+	reason := sources.ReasonOf(err)
+	if reason == "" {
+		reason = sources.ReasonUnreachable
+	}
+	if e.setHealth(&e.source, contract.Health{Reason: reason, Message: err.Error()}) {
+		e.cfg.Logger.Warn("the source cannot be used, trying again", "reason", reason, "error", err.Error())
+	}
+	e.metrics.faults.WithLabelValues("source", reason).Inc()
+}
+
+func (e *Engine) storeFailed(err error) {
+	reason, message := stores.ReasonUnreachable, err.Error()
+	var env *stores.EnvironmentError
+	switch {
+	case errors.As(err, &env):
+		reason, message = env.Reason, env.Message
+	case errors.Is(err, stores.ErrNoPosition):
+		reason = stores.ReasonNotPrepared
+	}
+	if e.setHealth(&e.store, contract.Health{Reason: reason, Message: message}) {
+		e.cfg.Logger.Warn("the store cannot be used, trying again", "reason", reason, "error", message)
+	}
+	e.metrics.faults.WithLabelValues("store", reason).Inc()
+}
+
+// setHealth keeps Since while the state stays the same, and says whether it changed.
+func (e *Engine) setHealth(h *contract.Health, now contract.Health) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if h.OK == now.OK && h.Reason == now.Reason {
+		h.Message = now.Message
+		return false
+	}
+	now.Since = time.Now().UTC()
+	*h = now
+	return true
+}

@@ -1,0 +1,98 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/fold"
+	"github.com/projectionist-dev/projectionist/projectors/handlers"
+)
+
+// evaluate folds each batch of its partitions, in order, and stages the result.
+func (s *session) evaluate(ctx context.Context, in <-chan *unit) {
+	f := s.e.newFolder()
+	// halted holds, by partition, one more than the serial of the units that
+	// follow an event which could not be applied.
+	halted := make(map[*partition]int)
+	for u := range in {
+		if ctx.Err() != nil || halted[u.p] == u.serial+1 || !s.current(u) {
+			s.finish(u)
+			continue
+		}
+		f.fold(u, u.batch.Records, u.batch.Next)
+		if u.stop != nil {
+			// This batch and those before it still commit; those after do not.
+			halted[u.p] = u.serial + 1
+			s.mu.Lock()
+			s.stopLocked(u.p, u.stop)
+			s.mu.Unlock()
+		}
+		u.stagedAt = time.Now()
+		s.staged <- u // the committer reads until every evaluator has left
+	}
+}
+
+// folder evaluates records into a fold; one per goroutine.
+type folder struct {
+	models  []fold.Model
+	eval    Evaluator
+	effects []fold.Effect
+}
+
+func (e *Engine) newFolder() *folder {
+	return &folder{models: e.cfg.Models, eval: e.cfg.NewEvaluator()}
+}
+
+// fold evaluates records into u, setting next to the position after them, or
+// to the first record that cannot be applied together with the stop.
+func (f *folder) fold(u *unit, records []event.Record, next int64) {
+	u.rows, u.next, u.events, u.applied, u.stop = nil, next, 0, 0, nil
+	for i := range records {
+		r := &records[i]
+		effects, outcome, err := f.eval.Handle(u.p.tp, r, f.effects[:0])
+		f.effects = effects
+		if err == nil {
+			for j := 0; j < len(effects) && err == nil; j++ {
+				if u.rows == nil {
+					u.rows = fold.NewBatch(f.models)
+				}
+				if err = u.rows.Apply(effects[j]); err != nil && j > 0 {
+					// An event is applied whole or not at all: fold again without it.
+					f.fold(u, records[:i], r.Offset)
+				}
+			}
+		}
+		if err != nil {
+			u.next, u.stop = r.Offset, stopFor(r.Offset, err)
+			return
+		}
+		u.events++
+		if outcome == handlers.Applied {
+			u.applied++
+		}
+		u.eventTime = max(u.eventTime, r.Timestamp)
+	}
+}
+
+// stopFor turns the error of one event into what users see. It never carries
+// a payload's value (Law 7): the errors that come here do not either.
+func stopFor(offset int64, err error) *contract.Stop {
+	stop := &contract.Stop{Position: contract.OffsetPosition(offset), Reason: "HandlerError", Message: err.Error()}
+	var ev *handlers.EventError
+	var over *fold.OverflowError
+	switch {
+	case errors.As(err, &ev):
+		stop.Reason, stop.Path, stop.Message = ev.Reason, ev.Path, ev.Message
+	case errors.As(err, &over):
+		stop.Reason = "OutOfRange"
+		stop.Path = "models[" + over.Model + "].columns[" + over.Column + "]"
+		stop.Message = "the result does not fit the column's type"
+	}
+	return stop
+}

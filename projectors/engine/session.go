@@ -1,0 +1,323 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/sources"
+)
+
+// session is the work of one generation.
+type session struct {
+	e   *Engine
+	gen sources.Generation
+
+	mu    sync.Mutex
+	parts map[event.TopicPartition]*partition
+	order []*partition // sorted
+
+	wake    chan struct{} // a partition became fetchable
+	workers []chan *unit
+	staged  chan *unit
+	budget  *semaphore.Weighted
+}
+
+func newSession(e *Engine, gen sources.Generation) *session {
+	s := &session{
+		e: e, gen: gen,
+		parts:  make(map[event.TopicPartition]*partition, len(gen.Assigned)),
+		wake:   make(chan struct{}, 1),
+		staged: make(chan *unit, 64),
+		budget: semaphore.NewWeighted(e.cfg.MaxInFlightBytes),
+	}
+	for _, tp := range gen.Assigned {
+		p := &partition{tp: tp, limit: noLimit, end: -1, leaderEpoch: -1}
+		s.parts[tp] = p
+		s.order = append(s.order, p)
+	}
+	slices.SortFunc(s.order, func(a, b *partition) int { return a.tp.Compare(b.tp) })
+	for range e.cfg.Workers {
+		s.workers = append(s.workers, make(chan *unit, 2*maxOutstanding))
+	}
+	return s
+}
+
+// run claims, works until ctx is done, and returns when every goroutine has left.
+func (s *session) run(ctx context.Context) {
+	if !s.begin(ctx) {
+		return
+	}
+	// The last commits may outlive the generation by DrainTimeout: the fence
+	// makes that safe, and it saves the next owner from doing the work again.
+	commitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.e.cfg.DrainTimeout, cancel) })()
+
+	var evaluators, rest sync.WaitGroup
+	for _, ch := range s.workers {
+		evaluators.Go(func() { s.evaluate(ctx, ch) })
+	}
+	rest.Go(func() { s.watch(ctx) })
+	rest.Go(func() { s.commitLoop(commitCtx) })
+	s.fetchLoop(ctx)
+	for _, ch := range s.workers {
+		close(ch)
+	}
+	evaluators.Wait()
+	close(s.staged)
+	rest.Wait()
+}
+
+// begin makes growth and barriers known and claims the partitions, trying
+// until ctx is done.
+func (s *session) begin(ctx context.Context) bool {
+	var wait backoff
+	for ctx.Err() == nil {
+		err := s.prepare(ctx)
+		if err == nil {
+			return true
+		}
+		wait.sleep(ctx)
+	}
+	return false
+}
+
+func (s *session) prepare(ctx context.Context) error {
+	infos, err := s.e.cfg.Log.Describe(ctx, s.e.cfg.Topics...)
+	if err != nil {
+		s.failed(ctx, s.e.sourceFailed, err)
+		return err
+	}
+	s.e.sourceOK()
+	counts := make(map[string]int32, len(infos))
+	for name, info := range infos {
+		counts[name] = info.Partitions
+	}
+	s.e.mu.Lock()
+	s.e.counts = counts
+	s.e.mu.Unlock()
+
+	rows, err := s.e.cfg.Writer.Peek(ctx)
+	if err != nil {
+		s.failed(ctx, s.e.storeFailed, err)
+		return err
+	}
+	if rows, err = s.adoptGrowth(ctx, counts, rows); err != nil {
+		return err
+	}
+	known := make(map[event.TopicPartition]bool, len(rows))
+	for _, r := range rows {
+		known[r.TopicPartition] = true
+	}
+	var claim []event.TopicPartition
+	s.mu.Lock()
+	for _, p := range s.order {
+		if known[p.tp] {
+			claim = append(claim, p.tp)
+			continue
+		}
+		s.stopLocked(p, &contract.Stop{
+			Position: contract.OffsetPosition(0), Reason: "PositionMissing",
+			Message: "the bookkeeping has no position row for this partition; reading it from the start could count events twice. " +
+				"Restore the row in the table positions, or rebuild the projection",
+		})
+	}
+	s.mu.Unlock()
+	claims, err := s.e.cfg.Writer.Claim(ctx, s.e.cfg.Owner, claim)
+	if err != nil {
+		s.failed(ctx, s.e.storeFailed, err)
+		return err
+	}
+	s.e.storeOK()
+
+	s.mu.Lock()
+	for _, c := range claims {
+		p := s.parts[c.TopicPartition]
+		if id := infos[c.Topic].ID; c.TopicID == "" {
+			c.TopicID = id
+		} else if id != "" && id != c.TopicID {
+			err := &sources.TopicRecreated{Topic: c.Topic, WasID: c.TopicID, NowID: id}
+			s.stopLocked(p, &contract.Stop{Position: contract.OffsetPosition(c.Next), Reason: err.Reason(), Message: err.Error()})
+		}
+		p.claim, p.claimed, p.fetchNext, p.leaderEpoch = c, true, c.Next, c.LeaderEpoch
+	}
+	s.mu.Unlock()
+	return s.applyBarriers(ctx)
+}
+
+// failed reports an error to a health, unless it only tells that ctx is done.
+func (s *session) failed(ctx context.Context, report func(error), err error) {
+	if ctx.Err() == nil {
+		report(err)
+	}
+}
+
+// fetchLoop asks for records and hands them to the evaluators until ctx is done.
+func (s *session) fetchLoop(ctx context.Context) {
+	var wait backoff
+	for ctx.Err() == nil {
+		positions := s.fetchPositions()
+		if len(positions) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-s.wake:
+			}
+			continue
+		}
+		results, err := s.e.cfg.Log.Fetch(ctx, positions)
+		if err != nil {
+			releaseAll(results)
+			s.failed(ctx, s.e.sourceFailed, err)
+			wait.sleep(ctx)
+			continue
+		}
+		healthy := true
+		for i := range results {
+			if err := results[i].Err; err != nil {
+				healthy = s.fetchFailed(results[i].Batch.TopicPartition, err) && healthy
+			} else if !s.accept(ctx, results[i].Batch) {
+				releaseAll(results[i:])
+				break
+			}
+		}
+		if healthy {
+			s.e.sourceOK()
+			wait.reset()
+		} else {
+			wait.sleep(ctx)
+		}
+	}
+}
+
+func releaseAll(results []sources.Result) {
+	for i := range results {
+		results[i].Batch.Release()
+	}
+}
+
+// fetchPositions is empty while a partition with more to give waits for the
+// committer: a long poll without it would hold it up when its turn comes.
+func (s *session) fetchPositions() []sources.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []sources.Position
+	for _, p := range s.order {
+		if p.throttled() {
+			return nil
+		}
+		if p.fetchable() {
+			out = append(out, p.position())
+		}
+	}
+	return out
+}
+
+// fetchFailed stops the partition when waiting cannot help; otherwise it says
+// false: the source is not healthy and the fetcher pauses.
+func (s *session) fetchFailed(tp event.TopicPartition, err error) bool {
+	s.mu.Lock()
+	p := s.parts[tp]
+	if sources.Permanent(err) {
+		s.stopLocked(p, &contract.Stop{
+			Position: contract.OffsetPosition(p.fetchNext), Reason: sources.ReasonOf(err), Message: err.Error(),
+		})
+		s.mu.Unlock()
+		return true
+	}
+	p.fault = err.Error()
+	s.mu.Unlock()
+	s.e.sourceFailed(err)
+	return false
+}
+
+// accept books a batch and passes it on; false when ctx is done.
+func (s *session) accept(ctx context.Context, b event.Batch) bool {
+	weight := min(int64(b.Bytes), s.e.cfg.MaxInFlightBytes)
+	if err := s.budget.Acquire(ctx, weight); err != nil {
+		return false
+	}
+	s.mu.Lock()
+	p := s.parts[b.TopicPartition]
+	p.fault = ""
+	p.sampled(b.End, b.HighWatermark, time.Now())
+	if !p.live() || b.First != p.fetchNext || b.Next <= b.First {
+		s.mu.Unlock()
+		s.budget.Release(weight)
+		b.Release()
+		return true
+	}
+	cutAt(&b, p.limit)
+	p.fetchNext = b.Next
+	if b.LeaderEpoch >= 0 {
+		p.leaderEpoch = b.LeaderEpoch
+	}
+	p.outstanding++
+	u := &unit{p: p, serial: p.serial, batch: b}
+	s.mu.Unlock()
+	select {
+	case s.workers[int(p.tp.Partition)%len(s.workers)] <- u:
+		return true
+	case <-ctx.Done():
+		s.finish(u)
+		return false
+	}
+}
+
+// cutAt drops what a barrier does not allow to be read yet.
+func cutAt(b *event.Batch, limit int64) {
+	if b.Next <= limit {
+		return
+	}
+	n, _ := slices.BinarySearchFunc(b.Records, limit, func(r event.Record, limit int64) int {
+		return int(min(max(r.Offset-limit, -1), 1))
+	})
+	b.Records, b.Next = b.Records[:n], limit
+}
+
+// finish gives back what a unit holds, whatever became of it.
+func (s *session) finish(u *unit) {
+	weight := min(int64(u.batch.Bytes), s.e.cfg.MaxInFlightBytes)
+	u.batch.Release()
+	s.budget.Release(weight)
+	s.mu.Lock()
+	u.p.outstanding--
+	s.mu.Unlock()
+	s.wakeFetcher()
+}
+
+func (s *session) wakeFetcher() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// current says whether a unit still counts: its partition has not been lost or
+// stopped since it was fetched.
+func (s *session) current(u *unit) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return u.p.claimed && u.p.serial == u.serial
+}
+
+// stopLocked stops a partition for good: nothing after is fetched. What is
+// already in flight before the stop still commits.
+func (s *session) stopLocked(p *partition, stop *contract.Stop) {
+	if p.stop != nil {
+		return
+	}
+	stop.Since = time.Now().UTC()
+	p.stop = stop
+	s.e.metrics.stops.WithLabelValues(stop.Reason).Inc()
+	s.e.cfg.Logger.Error("partition stopped", "partition", p.tp.String(), "position", string(stop.Position),
+		"reason", stop.Reason, "path", stop.Path, "message", stop.Message)
+}

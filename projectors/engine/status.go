@@ -1,0 +1,113 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/contract"
+)
+
+// Status tells where this process stands. Identity fields are the caller's to fill in.
+func (e *Engine) Status() contract.ProjectorStatus {
+	e.mu.Lock()
+	st := contract.ProjectorStatus{
+		Version: contract.Version, Source: e.source, Store: e.store,
+		TopicPartitions: maps.Clone(e.counts), Partitions: []contract.PartitionStatus{},
+	}
+	s := e.session
+	e.mu.Unlock()
+	st.EventsTotal, st.RowsTotal, st.EventsPerSecond = e.rate.snapshot(time.Now())
+	if s != nil {
+		s.mu.Lock()
+		for _, p := range s.order {
+			st.Partitions = append(st.Partitions, p.status(time.Now(), s.e.cfg.StalledTransactionAfter))
+		}
+		s.mu.Unlock()
+	}
+	return st
+}
+
+func (p *partition) status(now time.Time, stalledAfter time.Duration) contract.PartitionStatus {
+	st := contract.PartitionStatus{
+		Topic: p.tp.Topic, Partition: p.tp.Partition,
+		Position: contract.OffsetPosition(p.claim.Next), EventTime: p.claim.EventTime, UpdatedAt: p.sampledAt.UTC(),
+		Waiting: p.fault,
+	}
+	if p.stop != nil && p.outstanding == 0 {
+		stop := *p.stop
+		st.Stopped = &stop
+	}
+	if p.sampledAt.IsZero() {
+		st.UpdatedAt = time.Time{}
+	} else {
+		st.End, st.Lag = contract.OffsetPosition(p.end), max(0, p.end-p.claim.Next)
+		st.CaughtUp = p.claimed && p.stop == nil && st.Lag == 0
+	}
+	switch {
+	case p.stop != nil || st.Waiting != "":
+	case !p.claimed:
+		st.Waiting = "Fenced: another projector claims this partition"
+		if p.lostAt.IsZero() {
+			st.Waiting = "Claiming: the partition is being claimed"
+		}
+	case p.limit != noLimit && p.claim.Next >= p.limit:
+		st.Waiting = "Barrier: the topic has grown; waiting for all earlier partitions to reach their end at that time"
+	case !p.gapSince.IsZero() && now.Sub(p.gapSince) >= stalledAfter && p.claim.Next >= p.end:
+		st.Waiting = "SourceStalled: a producer's open transaction holds back the events after this position; " +
+			"find it with kafka-transactions and abort it, or wait for transaction.timeout.ms"
+		st.CaughtUp = false
+	}
+	return st
+}
+
+// rateWindow is the length of the window of events per second.
+const rateWindow = 10
+
+// rate counts in one-second slots.
+type rate struct {
+	mu           sync.Mutex
+	events, rows int64
+	slots        [rateWindow]int64
+	slotSecond   [rateWindow]int64
+	firstSecond  int64
+}
+
+func (r *rate) add(now time.Time, events, rows int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sec := now.Unix()
+	if r.firstSecond == 0 {
+		r.firstSecond = sec
+	}
+	i := sec % rateWindow
+	if r.slotSecond[i] != sec {
+		r.slotSecond[i], r.slots[i] = sec, 0
+	}
+	r.slots[i] += int64(events)
+	r.events += int64(events)
+	r.rows += int64(rows)
+}
+
+func (r *rate) snapshot(now time.Time) (events, rows int64, perSecond float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sec, sum := now.Unix(), int64(0)
+	for i, s := range r.slotSecond {
+		if sec-s < rateWindow {
+			sum += r.slots[i]
+		}
+	}
+	return r.events, r.rows, float64(sum) / float64(min(rateWindow, max(1, sec-r.firstSecond+1)))
+}
+
+func (e *Engine) counted(events, applied, rows int) {
+	e.rate.add(time.Now(), events, rows)
+	e.metrics.events.WithLabelValues("applied").Add(float64(applied))
+	e.metrics.events.WithLabelValues("ignored").Add(float64(events - applied))
+	e.metrics.rows.Add(float64(rows))
+	e.metrics.commits.Inc()
+}

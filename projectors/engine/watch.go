@@ -1,0 +1,249 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
+)
+
+// advisoryEvery is how often the broker is told how far the group is.
+const advisoryEvery = 5 * time.Second
+
+// watch samples the ends of the log, opens barriers, takes back lost
+// partitions and tells lag tools how far we are, until ctx is done.
+func (s *session) watch(ctx context.Context) {
+	tick := time.NewTicker(s.e.cfg.WatchInterval)
+	defer tick.Stop()
+	var told time.Time
+	for {
+		s.sample(ctx)
+		s.reclaim(ctx)
+		if s.waitsAtBarrier() {
+			if err := s.applyBarriers(ctx); err != nil {
+				s.e.cfg.Logger.Warn("barriers could not be read", "error", err.Error())
+			}
+		}
+		if time.Since(told) >= advisoryEvery {
+			told = time.Now()
+			s.tell()
+		}
+		select {
+		case <-ctx.Done():
+			s.tell()
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// sample asks for the ends of the log: a partition without new records gives
+// no batch that would carry them.
+func (s *session) sample(ctx context.Context) {
+	tps := make([]event.TopicPartition, len(s.order))
+	for i, p := range s.order {
+		tps[i] = p.tp
+	}
+	if len(tps) == 0 {
+		if err := s.e.cfg.Writer.Ping(ctx); err != nil {
+			s.failed(ctx, s.e.storeFailed, err)
+		} else {
+			s.e.storeOK()
+		}
+		return
+	}
+	bounds, err := s.e.cfg.Log.Bounds(ctx, tps...)
+	if err != nil {
+		s.failed(ctx, s.e.sourceFailed, err)
+		return
+	}
+	now := time.Now()
+	s.mu.Lock()
+	for tp, b := range bounds {
+		s.parts[tp].sampled(b.End, b.HighWatermark, now)
+	}
+	s.mu.Unlock()
+	s.observeLag()
+}
+
+// tell sends the advisory offsets. They are a courtesy for lag tools, so a
+// failure is only noted.
+func (s *session) tell() {
+	offsets := make(map[event.TopicPartition]int64)
+	s.mu.Lock()
+	for _, p := range s.order {
+		if p.claimed {
+			offsets[p.tp] = p.claim.Next
+		}
+	}
+	s.mu.Unlock()
+	if len(offsets) == 0 || s.gen.CommitAdvisory == nil {
+		return
+	}
+	if err := s.gen.CommitAdvisory(offsets); err != nil {
+		s.e.cfg.Logger.Debug("advisory offsets were not committed", "error", err.Error())
+	}
+}
+
+// reclaim takes back partitions whose new owner has not moved them for ReclaimAfter.
+func (s *session) reclaim(ctx context.Context) {
+	var lost []*partition
+	s.mu.Lock()
+	for _, p := range s.order {
+		if !p.claimed && p.stop == nil && time.Since(p.lostAt) >= s.e.cfg.ReclaimAfter {
+			lost = append(lost, p)
+		}
+	}
+	s.mu.Unlock()
+	if len(lost) == 0 {
+		return
+	}
+	rows, err := s.e.cfg.Writer.Peek(ctx)
+	if err != nil {
+		s.failed(ctx, s.e.storeFailed, err)
+		return
+	}
+	now := make(map[event.TopicPartition]stores.Claim, len(rows))
+	for _, r := range rows {
+		now[r.TopicPartition] = r
+	}
+	var claim []event.TopicPartition
+	s.mu.Lock()
+	for _, p := range lost {
+		if row := now[p.tp]; row.Epoch != p.lostRow.Epoch || row.Next != p.lostRow.Next {
+			p.lostAt, p.lostRow = time.Now(), row
+			continue
+		}
+		claim = append(claim, p.tp)
+	}
+	s.mu.Unlock()
+	if len(claim) == 0 {
+		return
+	}
+	claims, err := s.e.cfg.Writer.Claim(ctx, s.e.cfg.Owner, claim)
+	if err != nil {
+		s.failed(ctx, s.e.storeFailed, err)
+		return
+	}
+	s.mu.Lock()
+	for _, c := range claims {
+		p := s.parts[c.TopicPartition]
+		p.claim, p.claimed, p.fetchNext, p.leaderEpoch = c, true, c.Next, c.LeaderEpoch
+	}
+	s.mu.Unlock()
+	s.wakeFetcher()
+}
+
+// adoptGrowth makes position rows for partitions that a topic has gained since
+// it was prepared, behind a barrier at the ends of those before (CORRECTNESS 1).
+// It returns all rows.
+func (s *session) adoptGrowth(ctx context.Context, counts map[string]int32, rows []stores.Claim) ([]stores.Claim, error) {
+	known := make(map[string]int32)
+	for _, r := range rows {
+		known[r.Topic] = max(known[r.Topic], r.Partition+1)
+	}
+	grown := false
+	for topic, n := range counts {
+		before := known[topic]
+		if before == 0 || n <= before {
+			continue // never prepared is not growth; the missing row stops the partition
+		}
+		tps := make([]event.TopicPartition, before)
+		for i := range tps {
+			tps[i] = event.TopicPartition{Topic: topic, Partition: int32(i)} //nolint:gosec // i < before
+		}
+		bounds, err := s.e.cfg.Log.Bounds(ctx, tps...)
+		if err != nil {
+			s.failed(ctx, s.e.sourceFailed, err)
+			return nil, err
+		}
+		barrier := stores.Barrier{Topic: topic, Before: before, After: n}
+		for _, tp := range tps {
+			barrier.Ends = append(barrier.Ends, bounds[tp].End)
+		}
+		if _, err := s.e.cfg.Writer.AddPartitions(ctx, barrier); err != nil {
+			s.failed(ctx, s.e.storeFailed, err)
+			return nil, err
+		}
+		s.e.cfg.Logger.Info("topic has grown", "topic", topic, "before", before, "after", n)
+		grown = true
+	}
+	if !grown {
+		return rows, nil
+	}
+	rows, err := s.e.cfg.Writer.Peek(ctx)
+	if err != nil {
+		s.failed(ctx, s.e.storeFailed, err)
+	}
+	return rows, err
+}
+
+// applyBarriers sets how far each partition may go: an old partition to its
+// end at the growth, a new one nowhere, until all old ones have arrived.
+func (s *session) applyBarriers(ctx context.Context) error {
+	barriers, err := s.e.cfg.Writer.Barriers(ctx)
+	if err != nil {
+		s.failed(ctx, s.e.storeFailed, err)
+		return err
+	}
+	limits := make(map[event.TopicPartition]int64)
+	if len(barriers) > 0 {
+		rows, err := s.peek(ctx)
+		if err != nil {
+			s.failed(ctx, s.e.storeFailed, err)
+			return err
+		}
+		for _, b := range barriers {
+			limitAt(limits, b, rows)
+		}
+	}
+	s.mu.Lock()
+	for _, p := range s.order {
+		p.limit = noLimit
+		if l, ok := limits[p.tp]; ok {
+			p.limit = l
+		}
+	}
+	s.mu.Unlock()
+	s.wakeFetcher()
+	return nil
+}
+
+// limitAt adds the limits of a barrier that is not open yet.
+func limitAt(limits map[event.TopicPartition]int64, b stores.Barrier, rows map[event.TopicPartition]stores.Claim) {
+	open := true
+	for i, end := range b.Ends {
+		tp := event.TopicPartition{Topic: b.Topic, Partition: int32(i)} //nolint:gosec // an index of partitions
+		open = open && rows[tp].Next >= end
+	}
+	if open {
+		return
+	}
+	lower := func(tp event.TopicPartition, limit int64) {
+		if have, ok := limits[tp]; !ok || limit < have {
+			limits[tp] = limit
+		}
+	}
+	for i, end := range b.Ends {
+		lower(event.TopicPartition{Topic: b.Topic, Partition: int32(i)}, end) //nolint:gosec // an index of partitions
+	}
+	for i := b.Before; i < b.After; i++ {
+		lower(event.TopicPartition{Topic: b.Topic, Partition: i}, 0)
+	}
+}
+
+// waitsAtBarrier says that a partition of ours has a limit.
+func (s *session) waitsAtBarrier() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.order {
+		if p.limit != noLimit {
+			return true
+		}
+	}
+	return false
+}
