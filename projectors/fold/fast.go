@@ -1,0 +1,158 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fold
+
+import "github.com/projectionist-dev/projectionist/contract/value"
+
+// maxFastChanges bounds the changes of an effect that is folded in place.
+const maxFastChanges = 32
+
+// applyFast folds an effect into a mutation in place where that cannot fail and
+// needs nothing rare: nearly always. It gives the growth of Bytes, and false,
+// having changed nothing, where the composition in full is needed. It must agree
+// with then; a property test holds them equal.
+func (t *table) applyFast(m *mutation, e *Effect) (grown int, ok bool) {
+	if m.rare != nil || m.base == failed || len(e.Changes) > maxFastChanges {
+		return 0, false
+	}
+	if e.Delete {
+		for i := range m.cells {
+			if m.base == own && m.cells[i].counts() {
+				return 0, false
+			}
+		}
+		grown = -m.bytes()
+		m.base, m.absent, m.cells = gone, same, nil
+		return grown, true
+	}
+	if m.base == gone && e.IgnoreAbsent {
+		return 0, true
+	}
+	first := m.base == own && len(m.cells) == 0 && m.absent == stays
+	if m.absent == stays && !e.IgnoreAbsent && !first {
+		return 0, false
+	}
+	var at [maxFastChanges]int8
+	added := 0
+	for i := range e.Changes {
+		ch := &e.Changes[i]
+		j := find(m.cells, ch.Column)
+		if j > 126 {
+			return 0, false
+		}
+		at[i] = int8(j)
+		if j < 0 {
+			if m.base != own {
+				return 0, false
+			}
+			added++
+		} else if !m.cells[j].takes(t.numeric[ch.Column], ch) {
+			return 0, false
+		}
+	}
+	if m.base == gone {
+		// A new row after a delete: let the composition take the defaults.
+		return 0, false
+	}
+	if first && !e.IgnoreAbsent {
+		m.absent = same
+	}
+	if added > cap(m.cells)-len(m.cells) {
+		m.cells = t.grow(m.cells, added)
+	}
+	for i := range e.Changes {
+		ch := &e.Changes[i]
+		if at[i] >= 0 {
+			grown += m.cells[at[i]].take(t.numeric[ch.Column], ch)
+			continue
+		}
+		if c, does := changeCell(t.numeric[ch.Column], ch); does {
+			m.cells = append(m.cells, c)
+			grown += cellBytes + sizeOf(ch.Operand)
+		}
+	}
+	return grown, true
+}
+
+// grow gives cells room for n more, cut from the slab.
+func (t *table) grow(cells []cell, n int) []cell {
+	need := len(cells) + n
+	if len(t.slab) < need {
+		t.slab = make([]cell, max(slabCells, need))
+	}
+	out := t.slab[:len(cells):need]
+	t.slab = t.slab[need:]
+	copy(out, cells)
+	return out
+}
+
+// takes tells whether take can fold the change in.
+func (c *cell) takes(n *numeric, ch *Change) bool {
+	if ch.Op == OpSet {
+		return !c.counts()
+	}
+	if ch.Operand == nil {
+		return true
+	}
+	switch ch.Op {
+	case OpAppend:
+		return true
+	case OpMax:
+		return c.kind == cellMax || c.kind == cellSet
+	case OpAdd:
+		d, ok := n.int(ch.Operand)
+		switch {
+		case !ok:
+			return false
+		case c.kind == cellAdd:
+			_, ok = addInt(c.d, d)
+			return ok
+		case c.kind == cellSet:
+			_, ok = c.sum(n, d)
+			return ok
+		}
+		return false
+	default:
+		return false
+	}
+}
+
+// take folds the change into the cell and gives the growth of Bytes.
+func (c *cell) take(n *numeric, ch *Change) int {
+	switch {
+	case ch.Op == OpSet:
+		was := sizeOf(c.val) + sizeOf(c.items)
+		*c = cell{kind: cellSet, col: c.col, val: ch.Operand}
+		return sizeOf(ch.Operand) - was + 8
+	case ch.Operand == nil:
+	case ch.Op == OpAppend:
+		c.items = append(c.items, ch.Operand)
+		return 24 + sizeOf(ch.Operand)
+	case ch.Op == OpMax:
+		c.val = value.Max(c.val, ch.Operand)
+	case ch.Op == OpAdd:
+		d, _ := n.int(ch.Operand)
+		if c.kind == cellSet {
+			s, _ := c.sum(n, d)
+			c.val = n.value(s)
+			return 0
+		}
+		c.d += d
+		c.lo, c.hi = min(c.lo, c.d), max(c.hi, c.d)
+	}
+	return 0
+}
+
+// sum is a cellSet's number plus d, and whether that is in the column's range.
+func (c *cell) sum(n *numeric, d int64) (int64, bool) {
+	if c.val == nil {
+		return d, true
+	}
+	x, ok := n.int(c.val)
+	if !ok {
+		return 0, false
+	}
+	s, ok := addInt(x, d)
+	return s, ok && s >= n.min && s <= n.max
+}
