@@ -102,6 +102,9 @@ kafka_properties() {
 
 		# Tests wait for what a production broker does at its leisure.
 		group.initial.rebalance.delay.ms=0
+		# After a SIGKILL the new broker waits until the session of the dead one is over.
+		broker.session.timeout.ms=3000
+		broker.heartbeat.interval.ms=500
 		group.min.session.timeout.ms=1000
 		log.initial.task.delay.ms=500
 		log.retention.check.interval.ms=1000
