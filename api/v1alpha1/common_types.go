@@ -23,7 +23,7 @@ type KeyRef struct {
 	Name string `json:"name,omitempty"`
 
 	// key is the key in it whose value is read. Default: ca.crt.
-	// +kubebuilder:default=ca.crt
+	// +kubebuilder:default="ca.crt"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`

@@ -6,10 +6,9 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // EventBrokerSpec says where events come from and how to connect.
-// +kubebuilder:validation:XValidation:rule="has(self.kafka)",message="set kafka: it is the one kind of broker that this release speaks to"
 type EventBrokerSpec struct {
 	// kafka says how to reach an Apache Kafka cluster, or anything that speaks its protocol. Required in this release.
-	// +optional
+	// +required
 	Kafka *KafkaBroker `json:"kafka,omitempty"`
 }
 
@@ -98,6 +97,7 @@ type KafkaAuthentication struct {
 }
 
 // EventBrokerStatus is what the operator knows about a broker.
+// +kubebuilder:validation:MinProperties=1
 type EventBrokerStatus struct {
 	// conditions say how the broker is: Ready, Reconciling, Stalled. Each carries a reason and a message that says what to do.
 	// +kubebuilder:validation:MaxItems=16
@@ -108,7 +108,7 @@ type EventBrokerStatus struct {
 
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first visit.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
 	// clusterID is the identity that the Kafka cluster gives itself, as last seen by a probe.
 	// +kubebuilder:validation:MinLength=1

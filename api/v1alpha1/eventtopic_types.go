@@ -27,7 +27,7 @@ type EventTopicSpec struct {
 	KeyedBy Expression `json:"keyedBy,omitempty"`
 
 	// format is how payloads are encoded. JSON is the one format of this release. Default: JSON.
-	// +kubebuilder:default=JSON
+	// +kubebuilder:default="JSON"
 	// +optional
 	Format EventFormat `json:"format,omitempty"`
 
@@ -95,6 +95,7 @@ type TopicCreation struct {
 type TopicSetting string
 
 // EventTopicStatus is what the operator knows about a topic.
+// +kubebuilder:validation:MinProperties=1
 type EventTopicStatus struct {
 	// conditions say how the topic is: Ready, Reconciling, Stalled, ReplayPossible. Each carries a reason and a message
 	// that says what to do.
@@ -106,7 +107,7 @@ type EventTopicStatus struct {
 
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first visit.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
 	// brokerTopic is the topic's name at the broker: spec.topic, or metadata.name where that is not set.
 	// +kubebuilder:validation:MinLength=1

@@ -56,7 +56,7 @@ type Column struct {
 	Name string `json:"name,omitempty"`
 
 	// type is the column's type: text, bool, int32, int64, float64, decimal(p,s), timestamp, date, uuid, json, bytes, or one
-	// of these with [] for a list. Example: "decimal(12,2)".
+	// of these but json and bytes with [] for a list. Example: "decimal(12,2)".
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +required
@@ -125,7 +125,7 @@ type Handler struct {
 
 	// onAbsent says what happens when the row is not there: Create makes it, with the defaults of the columns that are not
 	// written; Ignore does nothing, so that an event that comes after a delete makes no ghost. Default: Create.
-	// +kubebuilder:default=Create
+	// +kubebuilder:default="Create"
 	// +optional
 	OnAbsent OnAbsent `json:"onAbsent,omitempty"`
 

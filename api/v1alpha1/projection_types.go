@@ -46,12 +46,12 @@ type ProjectionSpec struct {
 
 	// deletionPolicy says what happens to the tables when the Projection is deleted: Retain keeps them, and a Projection
 	// of the same name takes them over again; Delete drops them. Default: Retain.
-	// +kubebuilder:default=Retain
+	// +kubebuilder:default="Retain"
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
 	// projector says how the pods that do the work are run. Default: one pod.
-	// +kubebuilder:default={replicas: 1}
+	// +kubebuilder:default={"replicas":1}
 	// +optional
 	Projector ProjectorSpec `json:"projector,omitzero"`
 }
@@ -77,6 +77,7 @@ type TopicRef struct {
 }
 
 // ProjectorSpec says how the pods that do the work are run.
+// +kubebuilder:validation:MinProperties=1
 type ProjectorSpec struct {
 	// replicas is the number of projector pods; they share the partitions. More than there are partitions is of no use,
 	// and the operator starts no more than that. It is what "kubectl scale" and autoscalers set. Default: 1.
@@ -152,6 +153,7 @@ type LabelValue string
 type AnnotationValue string
 
 // ProjectionStatus is what the operator knows about a projection.
+// +kubebuilder:validation:MinProperties=1
 type ProjectionStatus struct {
 	// conditions say how the projection is: Ready, Available, Reconciling, Stalled, SpecAccepted, SourceReady, StoreReady.
 	// Each carries a reason and a message that says what to do.
@@ -163,7 +165,7 @@ type ProjectionStatus struct {
 
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first visit.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
 	// status is one word for how it is: Pending, Refused, Preparing, CatchingUp, CaughtUp, Rebuilding, Suspended, Waiting,
 	// Stalled, Unreachable or Deleting. The conditions say more.

@@ -6,11 +6,10 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // ReadStoreSpec describes one query database.
-// +kubebuilder:validation:XValidation:rule="has(self.postgres)",message="set postgres: it is the one kind of read store of this release"
 type ReadStoreSpec struct {
 	// postgres says how to reach a PostgreSQL database (13 or later). Required in this release.
-	// +optional
-	Postgres *PostgresStore `json:"postgres,omitempty"`
+	// +required
+	Postgres PostgresStore `json:"postgres,omitzero"`
 }
 
 // PostgresStore says how to reach a PostgreSQL database and where in it read models live.
@@ -51,7 +50,7 @@ type PostgresStore struct {
 
 	// schema is where the tables and views of read models live. It must exist, or the DDL user be allowed to create it.
 	// Cannot be changed later. Default: public.
-	// +kubebuilder:default=public
+	// +kubebuilder:default="public"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_]*$`
@@ -62,7 +61,7 @@ type PostgresStore struct {
 
 	// bookkeepingSchema is where the project's own tables live (revisions, positions). Cannot be changed later.
 	// Default: projectionist.
-	// +kubebuilder:default=projectionist
+	// +kubebuilder:default="projectionist"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z_][a-zA-Z0-9_]*$`
@@ -120,6 +119,7 @@ type PostgresTLS struct {
 }
 
 // ReadStoreStatus is what the operator knows about a read store.
+// +kubebuilder:validation:MinProperties=1
 type ReadStoreStatus struct {
 	// conditions say how the store is: Ready, Reconciling, Stalled. Each carries a reason and a message that says what to do.
 	// +kubebuilder:validation:MaxItems=16
@@ -130,7 +130,7 @@ type ReadStoreStatus struct {
 
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first visit.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
 	// serverVersion is the version of the server, as last seen by a probe. Example: 15.8.
 	// +kubebuilder:validation:MinLength=1
