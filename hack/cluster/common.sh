@@ -40,6 +40,7 @@ ours() {
 	coredns) printf '%s\n' cluster/coredns . '' ;;
 	pause) printf '%s\n' image ./pause '' ;;
 	image) printf '%s\n' image . '' ;;
+	probe) printf '%s\n' image ./probe '' ;;
 	*) die "no program of ours: $1" ;;
 	esac
 }

@@ -85,7 +85,7 @@ kubelet_config() {
 		clusterDNS: [$PROJECTIONIST_DNS_IP]
 		resolvConf: $CONF/resolv.conf
 		configMapAndSecretChangeDetectionStrategy: Watch
-		syncFrequency: 10s
+		syncFrequency: 5s
 		nodeStatusUpdateFrequency: 5s
 		crashLoopBackOff: {maxContainerRestartPeriod: 2s}
 		evictionHard: {memory.available: 50Mi, nodefs.available: 100Mi, imagefs.available: 100Mi, nodefs.inodesFree: "1%"}
