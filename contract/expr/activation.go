@@ -1,0 +1,147 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package expr
+
+import (
+	"time"
+	"unicode/utf8"
+	"unsafe"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
+	"github.com/valyala/fastjson"
+)
+
+// Header is one record header.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Activation is what an expression is evaluated over: one event. It belongs to
+// one goroutine; evaluation may change it (scratch space, lazily unescaped
+// strings), so it must not be shared. It only needs to live as long as the call:
+// results share no memory with it.
+type Activation struct {
+	// Event is the payload; nil is null (a tombstone). The bytes that it was
+	// parsed from must be valid UTF-8 and valid JSON (projectors/codecs sees to it).
+	Event *fastjson.Value
+	// Escaped must be true when the payload contains a backslash.
+	Escaped bool
+	// Key is nil for a null key.
+	Key       []byte
+	Headers   []Header
+	Topic     string
+	Partition int32
+	Position  string
+	Time      time.Time
+	Type, ID  string
+
+	buf []byte
+}
+
+var _ interpreter.Activation = (*Activation)(nil)
+
+// Parent implements CEL's Activation.
+func (*Activation) Parent() interpreter.Activation { return nil }
+
+// ResolveName implements CEL's Activation.
+func (a *Activation) ResolveName(name string) (any, bool) {
+	switch name {
+	case "event":
+		return a.toCEL(a.Event), true
+	case "key":
+		s, f := a.keyText()
+		if f != nil {
+			return celErr(f), true
+		}
+		return types.String(s), true
+	case "headers":
+		return a.headerMap(), true
+	case "meta.topic":
+		return types.String(a.Topic), true
+	case "meta.partition":
+		return types.Int(a.Partition), true
+	case "meta.position":
+		return types.String(a.Position), true
+	case "meta.time":
+		return types.Timestamp{Time: a.Time}, true
+	case "meta.type":
+		return types.String(a.Type), true
+	case "meta.id":
+		return types.String(a.ID), true
+	}
+	return nil, false
+}
+
+func (a *Activation) keyText() (string, *Failure) {
+	switch {
+	case a.Key == nil:
+		return "", failf("key is null")
+	case !utf8.Valid(a.Key):
+		return "", failf("key is not valid UTF-8")
+	case len(a.Key) == 0:
+		return "", nil
+	}
+	return unsafe.String(&a.Key[0], len(a.Key)), nil
+}
+
+// header finds the last header of a name; nil if there is none.
+func (a *Activation) header(name string) (string, bool, *Failure) {
+	for i := len(a.Headers) - 1; i >= 0; i-- {
+		h := &a.Headers[i]
+		if h.Key != name {
+			continue
+		}
+		if !utf8.Valid(h.Value) {
+			return "", false, failf("a header that is read is not valid UTF-8")
+		}
+		return string(h.Value), true, nil
+	}
+	return "", false, nil
+}
+
+func (a *Activation) headerMap() ref.Val {
+	m := make(map[ref.Val]ref.Val, len(a.Headers))
+	for _, h := range a.Headers {
+		var v ref.Val = types.String(h.Value)
+		if !utf8.Valid(h.Value) || !utf8.ValidString(h.Key) {
+			// Only an expression that reads the headers as a whole comes here, or one
+			// whose index is computed: it must not see half of them.
+			return celErr(failf("a header is not valid UTF-8"))
+		}
+		m[types.String(h.Key)] = v
+	}
+	return types.NewRefValMap(types.DefaultTypeAdapter, m)
+}
+
+// member gives a member of an object; nil if it is missing.
+func (a *Activation) member(v *fastjson.Value, name string) *fastjson.Value {
+	o, err := v.Object()
+	if err != nil {
+		return nil
+	}
+	if a.Escaped {
+		// Get looks at keys as they are spelled first: of {"\u0061":1,"a":2} it
+		// would find the second, and after another lookup the first.
+		o.Visit(func([]byte, *fastjson.Value) {})
+	}
+	return o.Get(name)
+}
+
+// numberText gives the spelling of a JSON number; valid until the next call.
+func (a *Activation) numberText(v *fastjson.Value) string {
+	a.buf = v.MarshalTo(a.buf[:0])
+	return unsafe.String(unsafe.SliceData(a.buf), len(a.buf))
+}
+
+// stringOf gives a JSON string without copying it.
+func stringOf(v *fastjson.Value) string {
+	b, err := v.StringBytes()
+	if err != nil || len(b) == 0 {
+		return ""
+	}
+	return unsafe.String(&b[0], len(b))
+}

@@ -1,0 +1,134 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package expr
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"github.com/cockroachdb/apd/v3"
+	"github.com/valyala/fastjson"
+
+	"github.com/projectionist-dev/projectionist/contract/value"
+)
+
+// kind is the type of an fval.
+type kind uint8
+
+const (
+	kNull kind = iota
+	kBool
+	kInt
+	kDec
+	kString
+	kTime
+	kJSON // an object or a list
+)
+
+// fval is a value of the fast path: what CEL would have, without the interface.
+type fval struct {
+	k kind
+	b bool
+	i int64
+	// s may alias the event.
+	s string
+	d *apd.Decimal
+	t time.Time
+	j *fastjson.Value
+}
+
+// node evaluates a part of an expression.
+type node func(a *Activation) (fval, *Failure)
+
+func (v fval) describe() string {
+	switch v.k {
+	case kNull:
+		return "null"
+	case kBool:
+		return "a bool"
+	case kInt, kDec:
+		return "a number"
+	case kString:
+		return "a string"
+	case kTime:
+		return "a timestamp"
+	default:
+		return describeJSON(v.j)
+	}
+}
+
+// result gives the Go form, sharing no memory with the event.
+func (v fval) result(a *Activation) (any, *Failure) {
+	switch v.k {
+	case kNull:
+		return nil, nil
+	case kBool:
+		return v.b, nil
+	case kInt:
+		return v.i, nil
+	case kDec:
+		return v.d, nil
+	case kString:
+		return strings.Clone(v.s), nil
+	case kTime:
+		return v.t.UTC(), nil
+	default:
+		return fromCEL(a.toCEL(v.j))
+	}
+}
+
+// fromJSON gives the fval of a JSON value; path names it in a failure.
+func (a *Activation) fromJSON(v *fastjson.Value, path string) (fval, *Failure) {
+	if v == nil {
+		return fval{}, nil
+	}
+	switch v.Type() {
+	case fastjson.TypeNull:
+		return fval{}, nil
+	case fastjson.TypeTrue:
+		return fval{k: kBool, b: true}, nil
+	case fastjson.TypeFalse:
+		return fval{k: kBool}, nil
+	case fastjson.TypeString:
+		return fval{k: kString, s: stringOf(v)}, nil
+	case fastjson.TypeNumber:
+		n, err := value.JSONNumber(a.numberText(v))
+		if err != nil {
+			return fval{}, failf("%s is %v", path, err)
+		}
+		if i, ok := n.(int64); ok {
+			return fval{k: kInt, i: i}, nil
+		}
+		return fval{k: kDec, d: n.(*apd.Decimal)}, nil
+	default:
+		return fval{k: kJSON, j: v}, nil
+	}
+}
+
+// path follows the first n names from the event; a missing member is a Failure.
+func (a *Activation) path(names []string, n int) (*fastjson.Value, *Failure) {
+	v := a.Event
+	for i, name := range names[:n] {
+		if v == nil || v.Type() != fastjson.TypeObject {
+			return nil, failf("%s is %s, expected an object with the field %s", pathText(names[:i]), describeJSON(v), name)
+		}
+		if v = a.member(v, name); v == nil {
+			return nil, failf("%s is missing (write %s.orValue(...) if it may be)", pathText(names[:i+1]), optionalText(names[:i+1]))
+		}
+	}
+	return v, nil
+}
+
+func optionalText(names []string) string {
+	last := names[len(names)-1]
+	if !identifier.MatchString(last) {
+		return pathText(names[:len(names)-1]) + "[?" + strconv.Quote(last) + "]"
+	}
+	return pathText(names[:len(names)-1]) + ".?" + last
+}
+
+// compileFast gives the closures of an expression, nil if CEL has to evaluate it.
+func compileFast(*cel.Ast) node { return nil }

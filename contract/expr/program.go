@@ -1,0 +1,257 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package expr
+
+import (
+	"fmt"
+	"slices"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/interpreter"
+
+	"github.com/projectionist-dev/projectionist/contract/value"
+)
+
+// Scope says which variables an expression may name.
+type Scope uint8
+
+const (
+	// ScopeHandler has all variables: expressions of a Projection's handlers.
+	ScopeHandler Scope = iota
+	// ScopeTopic has event, key and headers: expressions of an EventTopic, which
+	// meta is made from.
+	ScopeTopic
+)
+
+// Options changes how an expression compiles.
+type Options struct {
+	Scope Scope
+	// NoFast evaluates everything in CEL; for tests that hold the two equal.
+	NoFast bool
+}
+
+// Program is a compiled expression. It is safe for concurrent use.
+type Program struct {
+	source, canonical string
+	typ               Type
+	paths             []string
+	vars              map[string]bool
+	prg               cel.Program
+	ast               *cel.Ast
+	fast              node // nil: CEL evaluates
+	constant          any
+	constantFailure   *Failure
+}
+
+// Type is what is known about an expression's result when it is compiled.
+type Type string
+
+// The types. An expression over event alone is dyn: its type is the event's affair.
+const (
+	TypeDyn       Type = "dyn"
+	TypeNull      Type = "null"
+	TypeBool      Type = "bool"
+	TypeInt       Type = "int"
+	TypeUint      Type = "uint"
+	TypeDecimal   Type = "decimal"
+	TypeDouble    Type = "double"
+	TypeString    Type = "string"
+	TypeBytes     Type = "bytes"
+	TypeTimestamp Type = "timestamp"
+	TypeDuration  Type = "duration"
+	TypeList      Type = "list"
+	TypeMap       Type = "map"
+	TypeOptional  Type = "optional"
+	TypeOther     Type = "other"
+)
+
+// Compile checks and plans an expression.
+func Compile(src string, o Options) (*Program, *Error) {
+	env, err := environment()
+	if err != nil {
+		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("the CEL environment is broken: %v", err)}
+	}
+	checked, vars, cerr := check(env, src, o.Scope)
+	if cerr != nil {
+		return nil, cerr
+	}
+	p := &Program{source: src, ast: checked, vars: vars, typ: typeOf(checked.OutputType()), paths: eventPaths(checked)}
+	if p.canonical, err = cel.AstToString(checked); err != nil {
+		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("the expression has no canonical text: %v", err)}
+	}
+	p.prg, err = env.Program(checked, own(), cel.CostLimit(costLimit), cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
+	if err != nil {
+		return nil, &Error{Line: 1, Column: 1, Message: planMessage(err)}
+	}
+	if !o.NoFast {
+		p.fast = compileFast(checked)
+	}
+	if p.IsConstant() {
+		// An error of a constant is an error of the expression: 1 / 0.
+		p.constant, p.constantFailure = p.eval(&Activation{})
+		if p.constantFailure != nil {
+			return nil, &Error{Line: 1, Column: 1, Message: p.constantFailure.Message}
+		}
+	}
+	return p, nil
+}
+
+// Source is the text that was compiled.
+func (p *Program) Source() string { return p.source }
+
+// Canonical is the text of the checked expression: expressions that differ in
+// spaces, parentheses or quotes have the same. Compile reads it back.
+func (p *Program) Canonical() string { return p.canonical }
+
+// Type is the type of the result, as far as it is known.
+func (p *Program) Type() Type { return p.typ }
+
+// Paths lists the fields of the event that the expression reads, sorted, each as
+// it would be written: "event.customer.id". "event" alone means that it reads
+// more than fixed paths.
+func (p *Program) Paths() []string { return slices.Clone(p.paths) }
+
+// Uses tells whether the expression reads a variable: "event", "key", "headers", "meta.time", ...
+func (p *Program) Uses(variable string) bool { return p.vars[variable] }
+
+// IsConstant tells whether the expression reads nothing of the event.
+func (p *Program) IsConstant() bool { return len(p.vars) == 0 }
+
+// Constant is the value of an expression that IsConstant. It must not be modified.
+func (p *Program) Constant() any { return p.constant }
+
+// Eval evaluates the expression: nil, bool, string, int64, uint64,
+// *apd.Decimal, float64, time.Time, time.Duration, []byte, []any or
+// map[string]any, sharing no memory with a. An error is a *Failure.
+func (p *Program) Eval(a *Activation) (any, error) {
+	if p.IsConstant() {
+		return p.constant, nil
+	}
+	v, f := p.eval(a)
+	if f != nil {
+		return nil, f
+	}
+	return v, nil
+}
+
+func (p *Program) eval(a *Activation) (any, *Failure) {
+	if p.fast != nil {
+		v, f := p.fast(a)
+		if f != nil {
+			return nil, f
+		}
+		return v.result(a)
+	}
+	return p.evalCEL(a)
+}
+
+// EvalBool evaluates a condition. Anything but a bool is a Failure.
+func (p *Program) EvalBool(a *Activation) (bool, error) {
+	if p.fast != nil {
+		v, f := p.fast(a)
+		if f != nil {
+			return false, f
+		}
+		if v.k != kBool {
+			return false, failf("%s is %s, expected a bool", p.subject(), v.describe())
+		}
+		return v.b, nil
+	}
+	v, err := p.Eval(a)
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(bool)
+	if !ok {
+		return false, failf("%s is %s, expected a bool", p.subject(), value.Describe(v))
+	}
+	return b, nil
+}
+
+// Convert evaluates the expression to a value of a column's type. An error is a
+// *Failure that names the expression: "event.price is a string, expected a number".
+func (p *Program) Convert(a *Activation, t value.Type) (value.Value, error) {
+	return p.convert(a, t.Convert)
+}
+
+// ConvertKey is Convert for a key column, by value.Type.ConvertKey.
+func (p *Program) ConvertKey(a *Activation, t value.Type) (value.Value, error) {
+	return p.convert(a, t.ConvertKey)
+}
+
+func (p *Program) convert(a *Activation, by func(any) (value.Value, error)) (value.Value, error) {
+	in, err := p.Eval(a)
+	if err != nil {
+		return nil, err
+	}
+	v, err := by(in)
+	if err != nil {
+		return nil, failf("%s is %v", p.subject(), err)
+	}
+	return v, nil
+}
+
+// subject names the expression in a message: itself where it is short.
+func (p *Program) subject() string {
+	if len(p.canonical) <= 60 {
+		return p.canonical
+	}
+	return "the result"
+}
+
+// CheckColumn tells whether the result can be a value of a column, as far as the
+// types are known; nil, or an error to show beside the field's path.
+func (p *Program) CheckColumn(t value.Type) error {
+	if p.typ == TypeDyn {
+		return nil
+	}
+	if p.IsConstant() {
+		if _, err := t.Convert(p.constant); err != nil {
+			return fmt.Errorf("type mismatch: the column is %s, and %s is %w", t, p.subject(), err)
+		}
+		return nil
+	}
+	ok := p.typ == TypeNull
+	if t.Array {
+		ok = ok || p.typ == TypeList
+	} else {
+		ok = ok || slices.Contains(accepted[t.Kind], p.typ)
+	}
+	if ok {
+		return nil
+	}
+	hint := hints[t.Kind]
+	if t.Array {
+		hint = "write a list"
+	}
+	return fmt.Errorf("type mismatch: the column is %s, the expression is %s; %s", t, p.typ, hint)
+}
+
+var accepted = map[value.Kind][]Type{
+	value.Text:      {TypeString},
+	value.Bool:      {TypeBool},
+	value.Int32:     {TypeInt, TypeUint, TypeDecimal},
+	value.Int64:     {TypeInt, TypeUint, TypeDecimal},
+	value.Float64:   {TypeInt, TypeUint, TypeDecimal, TypeDouble},
+	value.Decimal:   {TypeInt, TypeUint, TypeDecimal},
+	value.Timestamp: {TypeTimestamp, TypeString},
+	value.Date:      {TypeTimestamp, TypeString},
+	value.UUID:      {TypeString},
+	value.JSONKind:  {TypeBool, TypeInt, TypeUint, TypeDecimal, TypeDouble, TypeString, TypeTimestamp, TypeList, TypeMap},
+	value.Bytes:     {TypeBytes},
+}
+
+var hints = map[value.Kind]string{
+	value.Text:      "write string(...), or change the column's type",
+	value.Bool:      "write a comparison, or change the column's type",
+	value.Int32:     "write int(...), or change the column's type",
+	value.Int64:     "write int(...), or change the column's type",
+	value.Float64:   "write double(...), or change the column's type",
+	value.Decimal:   "write decimal(...), or change the column's type",
+	value.Timestamp: "write timestamp(...), or change the column's type",
+	value.Date:      "write date(...) or a string such as 2006-01-02, or change the column's type",
+	value.UUID:      "write a string in the 8-4-4-4-12 form, or change the column's type",
+	value.JSONKind:  "write something that JSON can hold, or change the column's type",
+	value.Bytes:     "write base64.decode(...) or bytes(...), or change the column's type",
+}
