@@ -16,7 +16,7 @@ const (
 	SecretsDir = "/var/run/projectionist/secrets"
 	// ConfigMapsDir holds one directory per mounted ConfigMap (CA bundles).
 	ConfigMapsDir = "/var/run/projectionist/configmaps"
-	// Port is the port of /status, /metrics, /healthz, /readyz and /v1/wait.
+	// Port is the port of /status, /metrics, /healthz and /readyz.
 	Port = 8080
 	// PortName is its name in Pods and Services.
 	PortName = "http"

@@ -113,7 +113,7 @@ func TestKafka(t *testing.T) {
 	}
 	m := mount(t, "orders-user", map[string]string{"user.crt": "x"})
 	var missing *MissingError
-	if _, err := m.KafkaCertificate(contract.SecretRef{Name: "orders-user"}); !errors.As(err, &missing) || missing.Keys[0] != "user.key" {
+	if _, _, err := m.KafkaCertificate(contract.SecretRef{Name: "orders-user"}); !errors.As(err, &missing) || missing.Keys[0] != "user.key" {
 		t.Fatalf("got %v", err)
 	}
 	m = mount(t, "bind", map[string]string{"bootstrap.servers": "a:9092, b:9092"})

@@ -4,7 +4,6 @@
 package credentials
 
 import (
-	"crypto/tls"
 	"fmt"
 	"regexp"
 	"strings"
@@ -83,23 +82,20 @@ func (m Mounts) KafkaPassword(ref contract.SecretRef) (username, password string
 	return ref.Name, password, nil
 }
 
-// KafkaCertificate gives the client certificate for mutual TLS.
-func (m Mounts) KafkaCertificate(ref contract.SecretRef) (tls.Certificate, error) {
+// KafkaCertificate gives the client certificate and its private key, in PEM,
+// for mutual TLS.
+func (m Mounts) KafkaCertificate(ref contract.SecretRef) (certificate, privateKey []byte, err error) {
 	s, err := m.secret(ref)
 	if err != nil {
-		return tls.Certificate{}, err
+		return nil, nil, err
 	}
 	cert, err := s.need("certificate", kafkaCertificateKeys...)
 	if err != nil {
-		return tls.Certificate{}, err
+		return nil, nil, err
 	}
 	key, err := s.need("privateKey", kafkaPrivateKeyKeys...)
 	if err != nil {
-		return tls.Certificate{}, err
+		return nil, nil, err
 	}
-	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("secret %s: the certificate and private key are not a PEM pair: %w", ref.Name, err)
-	}
-	return pair, nil
+	return []byte(cert), []byte(key), nil
 }

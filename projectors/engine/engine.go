@@ -92,6 +92,8 @@ type Engine struct {
 	store   contract.Health
 	counts  map[string]int32
 	joined  bool
+	// progress is when a commit last succeeded or nothing could be committed.
+	progress time.Time
 }
 
 // New makes an Engine; Run starts it.
@@ -99,9 +101,9 @@ func New(cfg Config) *Engine {
 	cfg.setDefaults()
 	return &Engine{
 		cfg:     cfg,
-		metrics: newMetrics(),
-		source:  contract.Health{Reason: "Connecting", Message: "not connected to the broker yet", Since: time.Now().UTC()},
-		store:   contract.Health{Reason: "Connecting", Message: "not connected to the store yet", Since: time.Now().UTC()},
+		metrics: newMetrics(), progress: time.Now(),
+		source: contract.Health{Reason: "Connecting", Message: "not connected to the broker yet", Since: time.Now().UTC()},
+		store:  contract.Health{Reason: "Connecting", Message: "not connected to the store yet", Since: time.Now().UTC()},
 	}
 }
 
@@ -159,6 +161,21 @@ func (e *Engine) Ready() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.joined
+}
+
+// stuckAfter is how long partitions may lag behind healthy neighbours without a
+// commit before the process is held to be broken.
+const stuckAfter = 5 * time.Minute
+
+// Alive is false when nothing moves although store and broker answer and there
+// is something to do: a restart is the only cure left.
+func (e *Engine) Alive() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.session == nil || !e.source.OK || !e.store.OK || !e.session.behind() {
+		e.progress = time.Now()
+	}
+	return time.Since(e.progress) < stuckAfter
 }
 
 func (e *Engine) sourceOK() { e.setHealth(&e.source, contract.Health{OK: true}) }

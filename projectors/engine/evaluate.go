@@ -57,16 +57,11 @@ func (f *folder) fold(u *unit, records []event.Record, next int64) {
 		r := &records[i]
 		effects, outcome, err := f.eval.Handle(u.p.tp, r, f.effects[:0])
 		f.effects = effects
-		if err == nil {
-			for j := 0; j < len(effects) && err == nil; j++ {
-				if u.rows == nil {
-					u.rows = fold.NewBatch(f.models)
-				}
-				if err = u.rows.Apply(effects[j]); err != nil && j > 0 {
-					// An event is applied whole or not at all: fold again without it.
-					f.fold(u, records[:i], r.Offset)
-				}
+		if err == nil && len(effects) > 0 {
+			if u.rows == nil {
+				u.rows = fold.NewBatch(f.models)
 			}
+			err = u.rows.Apply(effects...)
 		}
 		if err != nil {
 			u.next, u.stop = r.Offset, stopFor(r.Offset, err)

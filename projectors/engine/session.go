@@ -312,8 +312,8 @@ func (s *session) current(u *unit) bool {
 // stopLocked stops a partition for good: nothing after is fetched. What is
 // already in flight before the stop still commits.
 func (s *session) stopLocked(p *partition, stop *contract.Stop) {
-	if p.stop != nil {
-		return
+	if p.stop != nil && p.stop.Position.Compare(stop.Position) <= 0 {
+		return // what stopped it first in the log's order stands
 	}
 	stop.Since = time.Now().UTC()
 	p.stop = stop

@@ -105,7 +105,11 @@ func (r *rate) snapshot(now time.Time) (events, rows int64, perSecond float64) {
 }
 
 func (e *Engine) counted(events, applied, rows int) {
-	e.rate.add(time.Now(), events, rows)
+	now := time.Now()
+	e.rate.add(now, events, rows)
+	e.mu.Lock()
+	e.progress = now
+	e.mu.Unlock()
 	e.metrics.events.WithLabelValues("applied").Add(float64(applied))
 	e.metrics.events.WithLabelValues("ignored").Add(float64(events - applied))
 	e.metrics.rows.Add(float64(rows))

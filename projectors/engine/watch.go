@@ -247,3 +247,15 @@ func (s *session) waitsAtBarrier() bool {
 	}
 	return false
 }
+
+// behind says that a partition of ours could move on.
+func (s *session) behind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.order {
+		if p.live() && p.fault == "" && p.claim.Next < min(p.end, p.limit) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,266 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/connect"
+	"github.com/projectionist-dev/projectionist/projectors/credentials"
+	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/sources/kafka"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
+)
+
+// Runner runs actions.
+type Runner struct {
+	Mounts       credentials.Mounts
+	ContractPath string
+	Logger       *slog.Logger
+}
+
+// Run does one action. It never fails otherwise than through its Result.
+func (r *Runner) Run(ctx context.Context, action contract.Action, request string) contract.Result {
+	res := contract.Result{Version: contract.Version, Action: action}
+	err := r.run(ctx, action, request, &res)
+	if err != nil {
+		explain(err, &res)
+		r.Logger.Error("action failed", "action", string(action), "reason", res.Reason, "message", res.Message)
+	} else {
+		res.OK = true
+		r.Logger.Info("action done", "action", string(action))
+	}
+	res.At = time.Now().UTC().Truncate(time.Second)
+	return res
+}
+
+func (r *Runner) run(ctx context.Context, action contract.Action, request string, res *contract.Result) error {
+	var req contract.Request
+	if err := json.Unmarshal([]byte(request), &req); err != nil {
+		return &requestError{fmt.Sprintf("%s does not hold a request: %v", contract.RequestEnv, err)}
+	}
+	if req.Version != contract.Version || req.Action != action {
+		return &requestError{fmt.Sprintf("a request for %s in version %d, this binary does %s in version %d: use a projector image of the operator's release",
+			req.Action, req.Version, action, contract.Version)}
+	}
+	switch action {
+	case contract.ActionProbeBroker:
+		return r.probeBroker(ctx, &req, res)
+	case contract.ActionProbeTopic:
+		return r.probeTopic(ctx, &req, res)
+	case contract.ActionProbeStore:
+		return r.probeStore(ctx, &req, res)
+	case contract.ActionPrepare:
+		return r.prepare(ctx, res)
+	case contract.ActionRetire:
+		return r.retire(ctx, &req)
+	}
+	return &requestError{fmt.Sprintf("unknown action %q", action)}
+}
+
+func (r *Runner) broker(b *contract.Broker) (*kafka.Admin, error) {
+	if b == nil {
+		return nil, &requestError{"the request names no broker"}
+	}
+	cfg, err := connect.Kafka(r.Mounts, *b, nil, r.Logger)
+	if err != nil {
+		return nil, err
+	}
+	return kafka.NewAdmin(cfg)
+}
+
+func (r *Runner) probeBroker(ctx context.Context, req *contract.Request, res *contract.Result) error {
+	admin, err := r.broker(req.Broker)
+	if err != nil {
+		return err
+	}
+	cluster, err := admin.Probe(ctx)
+	if err != nil {
+		return err
+	}
+	res.Broker = &contract.BrokerFacts{ClusterID: cluster.ID, Brokers: int32(cluster.Brokers)} //nolint:gosec // a count of brokers
+	return nil
+}
+
+func (r *Runner) probeTopic(ctx context.Context, req *contract.Request, res *contract.Result) error {
+	admin, err := r.broker(req.Broker)
+	if err != nil {
+		return err
+	}
+	if req.Topic == nil {
+		return &requestError{"the request names no topic"}
+	}
+	if req.Create == nil {
+		topic, err := admin.DescribeTopic(ctx, req.Topic.BrokerTopic)
+		if err == nil {
+			res.Topic = topicFacts(topic)
+		}
+		return err
+	}
+	out, err := admin.CreateTopic(ctx, kafka.TopicSpec{
+		Name: req.Topic.BrokerTopic, Partitions: req.Create.Partitions,
+		ReplicationFactor: int(req.Create.ReplicationFactor), Config: req.Create.Config, Grow: true,
+	})
+	if err != nil {
+		return err
+	}
+	res.Topic = topicFacts(&out.Topic)
+	res.Topic.Created = out.Created
+	if len(out.Differences) > 0 {
+		res.Message = "the topic exists and differs from spec.create: " + out.Differences[0]
+	}
+	return nil
+}
+
+func topicFacts(t *kafka.Topic) *contract.TopicFacts {
+	f := &contract.TopicFacts{
+		ID: t.ID, Partitions: t.Partitions, ReplicationFactor: int32(t.ReplicationFactor), //nolint:gosec // a count of brokers
+		CleanupPolicy:   t.Config["cleanup.policy"],
+		RetentionMillis: number(t.Config["retention.ms"]), RetentionBytes: number(t.Config["retention.bytes"]),
+		DeleteRetentionMillis: number(t.Config["delete.retention.ms"]),
+	}
+	for _, b := range t.Bounds {
+		if b.Earliest > 0 {
+			f.Trimmed++
+		}
+		f.Events += b.End - b.Earliest
+	}
+	return f
+}
+
+// number is -1, which means unlimited, for what the broker did not say.
+func number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+func (r *Runner) store(st *contract.Store) (stores.Admin, error) {
+	if st == nil {
+		return nil, &requestError{"the request names no store"}
+	}
+	return connect.Admin(r.Mounts, *st, "projectionist/job")
+}
+
+func (r *Runner) probeStore(ctx context.Context, req *contract.Request, res *contract.Result) error {
+	admin, err := r.store(req.Store)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	facts, err := admin.Probe(ctx)
+	res.Store = &facts
+	return err
+}
+
+// prepare makes everything a revision needs in the store. Its positions start
+// where each partition begins now: they are written down here once, so that
+// nothing later falls back to a default.
+func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
+	data, err := os.ReadFile(r.ContractPath)
+	if err != nil {
+		return &requestError{"the contract is not mounted: " + err.Error()}
+	}
+	var c contract.Contract
+	if err := json.Unmarshal(data, &c); err != nil {
+		return &requestError{"the contract cannot be read: " + err.Error()}
+	}
+	broker, err := r.broker(&c.Broker)
+	if err != nil {
+		return err
+	}
+	var starts []stores.Start
+	for _, t := range c.Topics {
+		topic, err := broker.DescribeTopic(ctx, t.BrokerTopic)
+		if err != nil {
+			return err
+		}
+		for i, b := range topic.Bounds {
+			starts = append(starts, stores.Start{
+				TopicPartition: event.TopicPartition{Topic: t.Name, Partition: int32(i)}, //nolint:gosec // an index of partitions
+				Next:           b.Earliest, TopicID: topic.ID,
+			})
+		}
+	}
+	admin, err := r.store(&c.Store)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	facts, err := admin.Prepare(ctx, &c, starts)
+	if err == nil {
+		res.Prepare = &facts
+	}
+	return err
+}
+
+func (r *Runner) retire(ctx context.Context, req *contract.Request) error {
+	admin, err := r.store(req.Store)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	if req.Owner == nil {
+		return &requestError{"the request names no owner"}
+	}
+	dropped, err := admin.Retire(ctx, *req.Owner)
+	if err == nil {
+		r.Logger.Info("retired", "relations", dropped)
+	}
+	return err
+}
+
+// requestError says that operator and projector do not understand each other.
+type requestError struct{ message string }
+
+func (e *requestError) Error() string { return e.message }
+
+// explain turns an error into what conditions show.
+func explain(err error, res *contract.Result) {
+	res.Reason, res.Message, res.Retryable = "Failed", err.Error(), true
+	var (
+		reasoned interface{ Reason() string }
+		env      *stores.EnvironmentError
+		taken    *stores.NameTakenError
+		request  *requestError
+	)
+	switch {
+	case errors.As(err, &request):
+		res.Reason, res.Retryable = "BadRequest", false
+	case errors.As(err, &taken):
+		res.Reason, res.Path, res.Retryable = stores.ReasonNameTaken, "spec.models", false
+	case errors.As(err, &env):
+		res.Reason, res.Message = env.Reason, env.Message
+	case errors.As(err, &reasoned):
+		res.Reason = reasoned.Reason()
+	case errors.Is(err, context.DeadlineExceeded):
+		res.Reason, res.Message = "Timeout", "nothing answered in time; it is tried again"
+	}
+}
+
+// WriteResult writes a result where the kubelet finds it, cut to what fits.
+func WriteResult(path string, res contract.Result) error {
+	const maxMessage = 1500
+	if len(res.Message) > maxMessage {
+		res.Message = res.Message[:maxMessage] + "..."
+	}
+	data, err := json.Marshal(res)
+	if err != nil {
+		return err
+	}
+	if len(data) > contract.MaxResultBytes {
+		return fmt.Errorf("the result has %d bytes, a termination message takes %d", len(data), contract.MaxResultBytes)
+	}
+	return os.WriteFile(path, data, 0o600)
+}
