@@ -33,7 +33,7 @@ type KafkaBroker struct {
 
 	// authentication says how to log in. Default: none.
 	// +optional
-	Authentication *KafkaAuthentication `json:"authentication,omitempty"`
+	Authentication KafkaAuthentication `json:"authentication,omitzero"`
 
 	// groupPrefix is put before the name of every consumer group, so that ACLs can allow a prefix. The group of a
 	// projection is <groupPrefix>projectionist.<namespace>.<name>.<revision>. Default: none. Example: "shop-".
@@ -50,11 +50,11 @@ type KafkaTLS struct {
 	// caSecretRef names the Secret key with the CA bundle (PEM) that signed the brokers' certificates. With Strimzi this is
 	// <cluster>-cluster-ca-cert, not the KafkaUser's Secret, whose ca.crt is the clients CA. Default: the system's roots.
 	// +optional
-	CASecretRef *KeyRef `json:"caSecretRef,omitempty"`
+	CASecretRef KeyRef `json:"caSecretRef,omitzero"`
 
 	// caConfigMapRef names the ConfigMap key with the CA bundle (PEM), instead of caSecretRef. Default: the system's roots.
 	// +optional
-	CAConfigMapRef *KeyRef `json:"caConfigMapRef,omitempty"`
+	CAConfigMapRef KeyRef `json:"caConfigMapRef,omitzero"`
 
 	// serverName is the name that the brokers' certificates must carry, where it is not the host that is dialled.
 	// Default: the host. Example: kafka.example.com.

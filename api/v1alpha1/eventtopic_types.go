@@ -34,12 +34,12 @@ type EventTopicSpec struct {
 	// event says where the type, the id and the time of an event are found. Default: an event has no type and no id, and
 	// its time is the record's.
 	// +optional
-	Event *EventFields `json:"event,omitempty"`
+	Event EventFields `json:"event,omitzero"`
 
 	// create asks for the topic to be created where the broker does not have it. A topic that exists is never changed.
 	// Default: the topic must exist.
 	// +optional
-	Create *TopicCreation `json:"create,omitempty"`
+	Create TopicCreation `json:"create,omitzero"`
 }
 
 // EventFormat is how payloads are encoded.

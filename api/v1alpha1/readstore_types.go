@@ -73,12 +73,12 @@ type PostgresStore struct {
 	// tls says whether the connection is encrypted and how the server's certificate is checked. Default: what the Secret's
 	// uri says, else prefer.
 	// +optional
-	TLS *PostgresTLS `json:"tls,omitempty"`
+	TLS PostgresTLS `json:"tls,omitzero"`
 
 	// ddlSecretRef names a Secret with the user that creates and drops tables, so that projectors run with the rights to
 	// read and write rows only. Default: the user of secretRef does it. Example: {name: orders-owner}.
 	// +optional
-	DDLSecretRef *LocalRef `json:"ddlSecretRef,omitempty"`
+	DDLSecretRef LocalRef `json:"ddlSecretRef,omitzero"`
 
 	// ddlKeys is to ddlSecretRef what keys is to secretRef. Default: recognised from the Secret's keys.
 	// +kubebuilder:validation:MinProperties=1
@@ -111,11 +111,11 @@ type PostgresTLS struct {
 	// caSecretRef names the Secret key with the CA bundle (PEM) that signed the server's certificate. With CloudNativePG
 	// this is <cluster>-ca, key ca.crt. Default: the system's roots.
 	// +optional
-	CASecretRef *KeyRef `json:"caSecretRef,omitempty"`
+	CASecretRef KeyRef `json:"caSecretRef,omitzero"`
 
 	// caConfigMapRef names the ConfigMap key with the CA bundle (PEM), instead of caSecretRef. Default: the system's roots.
 	// +optional
-	CAConfigMapRef *KeyRef `json:"caConfigMapRef,omitempty"`
+	CAConfigMapRef KeyRef `json:"caConfigMapRef,omitzero"`
 }
 
 // ReadStoreStatus is what the operator knows about a read store.
