@@ -4,6 +4,7 @@
 package expr
 
 import (
+	"strconv"
 	"time"
 	"unicode/utf8"
 	"unsafe"
@@ -35,9 +36,10 @@ type Activation struct {
 	Headers   []Header
 	Topic     string
 	Partition int32
-	Position  string
-	Time      time.Time
-	Type, ID  string
+	// Offset is the record's position, as a number.
+	Offset   int64
+	Time     time.Time
+	Type, ID string
 
 	buf []byte
 }
@@ -65,7 +67,7 @@ func (a *Activation) ResolveName(name string) (any, bool) {
 	case "meta.partition":
 		return types.Int(a.Partition), true
 	case "meta.position":
-		return types.String(a.Position), true
+		return types.String(strconv.FormatInt(a.Offset, 10)), true
 	case "meta.time":
 		return types.Timestamp{Time: a.Time}, true
 	case "meta.type":

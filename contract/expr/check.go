@@ -45,6 +45,9 @@ func check(env *cel.Env, src string, scope Scope) (*cel.Ast, map[string]bool, *E
 	if e := divisionRule(a); e != nil {
 		return nil, nil, e
 	}
+	if e := comparableRule(a); e != nil {
+		return nil, nil, e
+	}
 	vars := variables(a)
 	if scope == ScopeTopic {
 		for v := range vars {
@@ -136,6 +139,26 @@ func divisionRule(a *ast.AST) *Error {
 			failed = &Error{line, col, msg}
 			return
 		}
+	}))
+	return failed
+}
+
+// comparableRule refuses == and != between types that are never equal.
+func comparableRule(a *ast.AST) *Error {
+	var failed *Error
+	ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if failed != nil || e.Kind() != ast.CallKind || !isEquality(e.AsCall().FunctionName()) || len(e.AsCall().Args()) != 2 {
+			return
+		}
+		l, r := typeOf(a.GetType(e.AsCall().Args()[0].ID())), typeOf(a.GetType(e.AsCall().Args()[1].ID()))
+		if l == r || slices.ContainsFunc([]Type{l, r}, func(t Type) bool { return t == TypeDyn || t == TypeNull || t == TypeOther }) {
+			return
+		}
+		if exact := []Type{TypeInt, TypeUint, TypeDecimal}; slices.Contains(exact, l) && slices.Contains(exact, r) {
+			return
+		}
+		line, col := place(a, e.ID())
+		failed = &Error{line, col, fmt.Sprintf("%s and %s are never equal; convert a side with int(...), decimal(...) or string(...)", l, r)}
 	}))
 	return failed
 }

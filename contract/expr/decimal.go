@@ -73,7 +73,9 @@ func arith(op byte, x, y *apd.Decimal) (*apd.Decimal, *Failure) {
 		if y.Sign() == 0 {
 			return nil, failf("a division by zero")
 		}
-		_, err = divCtx.Quo(out, x, y)
+		if _, err = divCtx.Quo(out, x, y); err == nil {
+			out.Reduce(out)
+		}
 	}
 	if err == nil {
 		err = value.CheckNumber(out)

@@ -95,30 +95,45 @@ func redeclare(fn *decls.FunctionDecl, op functions.BinaryOp) cel.EnvOption {
 	name := fn.Name()
 	opts := make([]cel.FunctionOpt, 0, 32)
 	for _, o := range fn.OverloadDecls() {
-		opts = append(opts, cel.Overload(o.ID(), o.ArgTypes(), o.ResultType()))
+		args := o.ArgTypes()
+		if isEquality(name) || name == operators.In {
+			// Type parameters would collide with, and exclude, int == decimal; comparableRule checks instead.
+			args = widen(args)
+		}
+		opts = append(opts, cel.Overload(o.ID(), args, o.ResultType()))
 	}
-	result := decimalType
-	if !slices.Contains([]string{operators.Add, operators.Subtract, operators.Multiply, operators.Divide}, name) {
-		result = types.BoolType
+	result := types.BoolType
+	if slices.Contains([]string{operators.Add, operators.Subtract, operators.Multiply, operators.Divide}, name) {
+		result = decimalType
 	}
 	id := map[string]string{
 		operators.Add: "add", operators.Subtract: "subtract", operators.Multiply: "multiply", operators.Divide: "divide",
-		operators.Less: "less", operators.LessEquals: "less_equals", operators.Greater: "greater",
-		operators.GreaterEquals: "greater_equals", operators.Equals: "equals", operators.NotEquals: "not_equals",
+		operators.Less: "less", operators.LessEquals: "less_equals", operators.Greater: "greater", operators.GreaterEquals: "greater_equals",
 	}[name]
-	if name == operators.In {
-		for _, t := range [][2]*cel.Type{{decimalType, types.IntType}, {types.IntType, decimalType}} {
-			opts = append(opts, cel.Overload("in_"+t[0].TypeName()+"_list_"+t[1].TypeName(), []*cel.Type{t[0], cel.ListType(t[1])}, types.BoolType))
-		}
-	} else {
+	if id != "" {
 		for _, t := range [][2]*cel.Type{{decimalType, decimalType}, {decimalType, types.IntType}, {types.IntType, decimalType}} {
-			if t[0] == t[1] && (name == operators.Equals || name == operators.NotEquals) {
-				continue // the generic overload covers it
-			}
 			opts = append(opts, cel.Overload(id+"_"+t[0].TypeName()+"_"+t[1].TypeName(), []*cel.Type{t[0], t[1]}, result))
 		}
 	}
 	return cel.Function(name, append(opts, cel.SingletonBinaryBinding(op))...)
+}
+
+func isEquality(name string) bool { return name == operators.Equals || name == operators.NotEquals }
+
+// widen replaces type parameters by dyn.
+func widen(args []*cel.Type) []*cel.Type {
+	out := make([]*cel.Type, len(args))
+	for i, t := range args {
+		switch t.Kind() {
+		case types.ListKind:
+			out[i] = cel.ListType(cel.DynType)
+		case types.MapKind:
+			out[i] = cel.MapType(cel.DynType, cel.DynType)
+		default:
+			out[i] = cel.DynType
+		}
+	}
+	return out
 }
 
 func declarations() []cel.EnvOption {

@@ -6,6 +6,8 @@ package expr
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/interpreter"
@@ -167,6 +169,64 @@ func (p *Program) EvalBool(a *Activation) (bool, error) {
 		return false, failf("%s is %s, expected a bool", p.subject(), value.Describe(v))
 	}
 	return b, nil
+}
+
+// EvalText evaluates an expression whose result is a string. The result may
+// alias the event: it is valid as long as the event is.
+func (p *Program) EvalText(a *Activation) (string, error) {
+	if p.fast != nil {
+		v, f := p.fast(a)
+		if f != nil {
+			return "", f
+		}
+		if v.k != kString {
+			return "", failf("%s is %s, expected a string", p.subject(), v.describe())
+		}
+		return v.s, nil
+	}
+	v, err := p.Eval(a)
+	if err != nil {
+		return "", err
+	}
+	s, ok := v.(string)
+	if !ok {
+		return "", failf("%s is %s, expected a string", p.subject(), value.Describe(v))
+	}
+	return s, nil
+}
+
+// EqualsKey tells whether the record's key is the text of the result: of a
+// string its bytes, of an int decimal digits, of a bool true or false, of a
+// timestamp RFC 3339 in UTC without trailing zeros. Results of other types are a
+// Failure: they have several spellings.
+func (p *Program) EqualsKey(a *Activation) (bool, error) {
+	if p.fast != nil {
+		v, f := p.fast(a)
+		if f != nil {
+			return false, f
+		}
+		if v.k == kString {
+			return v.s == string(a.Key), nil
+		}
+	}
+	v, err := p.Eval(a)
+	if err != nil {
+		return false, err
+	}
+	var text []byte
+	switch x := v.(type) {
+	case string:
+		text = []byte(x)
+	case int64:
+		text = strconv.AppendInt(nil, x, 10)
+	case bool:
+		text = strconv.AppendBool(nil, x)
+	case time.Time:
+		text = x.UTC().AppendFormat(nil, time.RFC3339Nano)
+	default:
+		return false, failf("%s is %s, expected a string, an int, a bool or a timestamp", p.subject(), value.Describe(v))
+	}
+	return string(text) == string(a.Key), nil
 }
 
 // Convert evaluates the expression to a value of a column's type. An error is a

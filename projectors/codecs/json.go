@@ -1,0 +1,117 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package codecs
+
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/valyala/fastjson"
+)
+
+// Limits of a payload.
+const (
+	// MaxBytes bounds one payload.
+	MaxBytes = 8 << 20
+	// MaxDepth bounds its nesting.
+	MaxDepth = fastjson.MaxDepth
+	// keepBytes is the largest payload whose parse tree is kept for the next one.
+	keepBytes = 256 << 10
+)
+
+// DecodeError says why a payload cannot be read.
+type DecodeError struct{ Message string }
+
+func (e *DecodeError) Error() string { return e.Message }
+
+func decodeError(format string, args ...any) error {
+	return &DecodeError{fmt.Sprintf(format, args...)}
+}
+
+// JSON decodes JSON payloads. It belongs to one goroutine.
+type JSON struct {
+	parser fastjson.Parser
+	large  bool
+}
+
+// Doc is a decoded payload, valid until the next Decode. It does not alias the
+// payload's bytes.
+type Doc struct {
+	Value *fastjson.Value
+	// Escaped is true when the payload contains a backslash.
+	Escaped bool
+}
+
+// Decode parses a payload. It must be one JSON value in valid UTF-8; text that
+// escapes half a surrogate pair is refused, because it has no UTF-8 form. Errors
+// are *DecodeError.
+func (d *JSON) Decode(b []byte) (Doc, error) {
+	switch {
+	case len(b) == 0:
+		return Doc{}, decodeError("the payload is empty")
+	case len(b) > MaxBytes:
+		return Doc{}, decodeError("the payload is longer than %d bytes", MaxBytes)
+	case !utf8.Valid(b):
+		return Doc{}, decodeError("the payload is not valid UTF-8")
+	}
+	if d.large {
+		// A parse tree is many times its payload: one large event must not pin it.
+		d.parser = fastjson.Parser{}
+	}
+	d.large = len(b) > keepBytes
+	// The parser goes first: it bounds the depth that the validator recurses to.
+	v, err := d.parser.ParseBytes(b)
+	if err != nil || fastjson.ValidateBytes(b) != nil {
+		return Doc{}, decodeError("the payload is not JSON, or is nested deeper than %d levels", MaxDepth)
+	}
+	escaped := bytes.IndexByte(b, '\\') >= 0
+	if escaped && halfSurrogate(unsafe.String(unsafe.SliceData(b), len(b))) {
+		return Doc{}, decodeError(`the payload escapes half a surrogate pair (\ud800 to \udfff)`)
+	}
+	return Doc{Value: v, Escaped: escaped}, nil
+}
+
+// halfSurrogate looks for \uD8xx without \uDCxx after it, and the other way round.
+// The text is valid JSON: a backslash occurs in strings only and starts an escape.
+func halfSurrogate(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' {
+			continue
+		}
+		i++
+		if s[i] != 'u' {
+			continue
+		}
+		u := hex4(s[i+1:])
+		i += 4
+		switch {
+		case u >= 0xDC00 && u <= 0xDFFF:
+			return true
+		case u >= 0xD800 && u <= 0xDBFF:
+			if i+6 >= len(s) || s[i+1] != '\\' || s[i+2] != 'u' {
+				return true
+			}
+			if low := hex4(s[i+3:]); low < 0xDC00 || low > 0xDFFF {
+				return true
+			}
+			i += 6
+		}
+	}
+	return false
+}
+
+func hex4(s string) (u uint32) {
+	for i := range 4 {
+		c := s[i] | 0x20
+		if c >= 'a' {
+			c -= 'a' - 10
+		} else {
+			c -= '0'
+		}
+		u = u<<4 | uint32(c&15)
+	}
+	return u
+}
