@@ -116,6 +116,32 @@ func (c *cell) on(n *numeric, x value.Value) (value.Value, bool) {
 	}
 }
 
+// inRange tells whether the steps of an add stay in range from x.
+func (c *cell) inRange(n *numeric, x value.Value) bool {
+	if c.kind == cellAdd {
+		if x == nil {
+			return c.lo >= n.min && c.hi <= n.max
+		}
+		if i, ok := n.int(x); ok {
+			lo, ok1 := addInt(i, c.lo)
+			hi, ok2 := addInt(i, c.hi)
+			if ok1 && ok2 {
+				return lo >= n.min && hi <= n.max
+			}
+		}
+	}
+	_, ok := c.on(n, x)
+	return ok
+}
+
+// straight tells whether no step of an add went further than the sum.
+func (c *cell) straight() bool {
+	if c.kind == cellAdd {
+		return c.lo == min(c.d, 0) && c.hi == max(c.d, 0)
+	}
+	return c.num.lo.Cmp(smaller(c.num.d, zero)) == 0 && c.num.hi.Cmp(larger(c.num.d, zero)) == 0
+}
+
 // then composes o after c. It is false when the result overflows for every row.
 func (c *cell) then(n *numeric, o *cell) (cell, bool) {
 	switch {

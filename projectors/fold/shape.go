@@ -174,19 +174,13 @@ func (t *table) touch(c *cell, arms Arms) (Touch, bool) {
 		}
 	}
 	// A NULL counts as 0, so the steps must stay in range from there, and from the default.
-	if _, ok := c.on(n, nil); !ok {
+	if !c.inRange(n, nil) || arms == Upsert && !c.inRange(n, def) {
 		return 0, false
 	}
-	if arms == Upsert {
-		if _, ok := c.on(n, def); !ok {
-			return 0, false
-		}
+	if c.straight() {
+		return Add, true
 	}
-	f := c.number(n)
-	if f.lo.Cmp(smaller(f.d, zero)) < 0 || f.hi.Cmp(larger(f.d, zero)) > 0 {
-		return AddChecked, true
-	}
-	return Add, true
+	return AddChecked, true
 }
 
 // Inserted is the value of a column, key columns included, in the row that a
@@ -220,7 +214,10 @@ func (u Mutation) Operand(column int) value.Value {
 		return c.items
 	}
 	n := u.t.numeric[column]
-	return n.bigValue(c.number(n).d)
+	if c.kind == cellAdd {
+		return n.value(c.d)
+	}
+	return n.bigValue(c.num.d)
 }
 
 // Prefix gives the least and the greatest sum on the way to an AddChecked's Operand.
