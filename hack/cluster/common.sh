@@ -52,7 +52,7 @@ bin() {
 	module=$(ours "$1" | head -n 1)
 	key=$(cd "$HACK/$module" && {
 		printf '%s\n' "${BUILD_FLAGS[@]}" "$K8S_VERSION" "$CONTAINERD_VERSION" "$(go env GOVERSION GOARCH)"
-		find . -name '*.go' -o -name go.mod -o -name go.sum | LC_ALL=C sort | xargs cat
+		find . -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum | LC_ALL=C sort | xargs cat
 	} | sha256sum | cut -c 1-12)
 	printf '%s\n' "$PROJECTIONIST_CACHE/bin/$(basename "$module")-$key/$1"
 }
