@@ -88,6 +88,10 @@ const (
 	ReasonDeleting = "Deleting"
 	// ReasonRetireFailed says that its tables could not be dropped.
 	ReasonRetireFailed = "RetireFailed"
+	// ReasonRebuildRequired says that the newest spec needs its tables built anew.
+	ReasonRebuildRequired = "RebuildRequired"
+	// ReasonObjectTaken says that an object of the cluster that is another's stands where one of the projection's should.
+	ReasonObjectTaken = "ObjectTaken"
 	// ReasonNameTaken says that a relation of a model's name exists that is not this projection's.
 	ReasonNameTaken = "NameTaken"
 	// ReasonWaitingForSource says that broker or topics are not ready.
