@@ -1,0 +1,26 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package failpoint lets a test make the data plane wrong on purpose, at a
+// named place, so that it can show that it would notice.
+//
+// A release has none of it: without the build tag `failpoints` Hit is a
+// constant false that the compiler removes together with the wrong branch.
+// With the tag, PROJECTIONIST_FAILPOINTS names the points that are on, with
+// commas between:
+//
+//	name       every hit
+//	name=20    the 20th hit only, counted per process
+//
+// The points there are, by the package that has them:
+//
+//	postgres/fence-no-epoch-token          a commit checks neither epoch nor token of its claim
+//	postgres/fence-none                    a commit checks the expected position neither
+//	postgres/position-outside-transaction  rows commit first, positions in a transaction of their own
+//	postgres/die-before-position           the process exits between these two transactions
+//
+// It knows nothing of the rest of the project.
+package failpoint
+
+// Env is the environment variable that names the points.
+const Env = "PROJECTIONIST_FAILPOINTS"

@@ -1,0 +1,137 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/projectionist-dev/projectionist/projectors/stores"
+)
+
+// connect makes a pool. It does not dial: the first use does.
+func connect(cfg Config) (*pgxpool.Pool, error) {
+	pc, err := pgxpool.ParseConfig("host=localhost user=none dbname=none sslmode=disable")
+	if err != nil {
+		return nil, fmt.Errorf("postgres: PG* environment variables: %w", err)
+	}
+	cc := pc.ConnConfig
+	// Parameters that PgBouncer knows too; whatever else a session needs is set by the prologue.
+	cc.RuntimeParams = map[string]string{"application_name": applicationName(cfg.Application), "timezone": "UTC"}
+	cc.Fallbacks = nil
+	cc.ConnectTimeout = cfg.ConnectTimeout
+	cc.DialFunc = dialer(cfg)
+	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error { return resolve(ctx, cfg.Resolve, cc) }
+	pc.MaxConns = cfg.MaxConns
+	pc.MaxConnIdleTime = 5 * time.Minute
+	pc.MaxConnLifetime = time.Hour
+	pc.MaxConnLifetimeJitter = 10 * time.Minute
+	pc.PingTimeout = cfg.ConnectTimeout
+	return pgxpool.NewWithConfig(context.Background(), pc)
+}
+
+func resolve(ctx context.Context, r Resolver, cc *pgx.ConnConfig) error {
+	e, err := r(ctx)
+	if err != nil {
+		return resolveError(err)
+	}
+	tc, err := e.TLS.config(e.Host)
+	if err != nil {
+		return &stores.EnvironmentError{Reason: ReasonTLS, Message: "cannot set up TLS: " + err.Error(), Err: err}
+	}
+	cc.Host, cc.Port, cc.Database, cc.User, cc.Password, cc.TLSConfig = e.Host, e.Port, e.Database, e.User, e.Password, tc
+	if cc.Port == 0 {
+		cc.Port = 5432
+	}
+	return nil
+}
+
+// resolveError says that the credentials cannot be read.
+func resolveError(err error) error {
+	var ee *stores.EnvironmentError
+	if errors.As(err, &ee) {
+		return err
+	}
+	return &stores.EnvironmentError{Reason: stores.ReasonSecretKeyMissing, Message: err.Error(), Err: err}
+}
+
+// applicationName keeps the end of a name that PostgreSQL would cut: the pod.
+func applicationName(s string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(clean) > MaxIdentifierBytes {
+		clean = clean[len(clean)-MaxIdentifierBytes:]
+	}
+	return clean
+}
+
+func dialer(cfg Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
+		Control: func(network, _ string, c syscall.RawConn) error {
+			if !strings.HasPrefix(network, "tcp") {
+				return nil
+			}
+			return userTimeout(c, cfg.NetworkTimeout)
+		},
+	}
+	return d.DialContext
+}
+
+// prologue is the first statement of every transaction: the settings that the
+// rest relies on, for this transaction only. The planner's are there because a
+// statement is planned once per connection, perhaps when its table was empty:
+// rows are always found by primary key, and penalties must not wake up the JIT.
+func (c Config) prologue() string {
+	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+	settings := [][2]string{
+		{"search_path", "pg_catalog, pg_temp"},
+		{"standard_conforming_strings", "on"},
+		{"statement_timeout", ms(c.StatementTimeout)},
+		{"lock_timeout", ms(c.LockTimeout)},
+		{"idle_in_transaction_session_timeout", ms(c.IdleInTransactionTimeout)},
+		{"tcp_user_timeout", ms(c.NetworkTimeout)},
+		{"tcp_keepalives_idle", "10"},
+		{"plan_cache_mode", "force_generic_plan"},
+		{"enable_seqscan", "off"},
+		{"enable_hashjoin", "off"},
+		{"enable_mergejoin", "off"},
+		{"jit", "off"},
+	}
+	parts := make([]string, len(settings))
+	for i, s := range settings {
+		parts[i] = "pg_catalog.set_config(" + literal(s[0]) + "," + literal(s[1]) + ",true)"
+	}
+	// An administrator's remote_apply is more than is needed, and stays.
+	return "SELECT " + strings.Join(parts, ", ") + ", CASE WHEN pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')" +
+		" THEN pg_catalog.set_config('synchronous_commit', 'on', true) END"
+}
+
+// inTx is rawTx with errors as the interfaces of package stores promise them.
+func (c Config) inTx(ctx context.Context, pool *pgxpool.Pool, mode pgx.TxAccessMode, fn func(pgx.Tx) error) error {
+	return environment(ctx, c.rawTx(ctx, pool, mode, fn))
+}
+
+// rawTx runs fn in a transaction with the prologue.
+func (c Config) rawTx(ctx context.Context, pool *pgxpool.Pool, mode pgx.TxAccessMode, fn func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: mode}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, c.prologue()); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}

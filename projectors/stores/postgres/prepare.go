@@ -1,0 +1,347 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
+)
+
+// Prepare is one transaction. A revision that is already there gets no position
+// row again: a row that has gone missing since must stop its partition
+// (CORRECTNESS 4), and new partitions come through Writer.AddPartitions. The
+// views and the active revision change only where there is none yet.
+func (a *Admin) Prepare(ctx context.Context, c *contract.Contract, starts []stores.Start) (contract.PrepareFacts, error) {
+	var facts contract.PrepareFacts
+	p := &preparation{cfg: a.cfg, contract: c}
+	for i := range c.Models {
+		t, err := newTable(c, i)
+		if err != nil {
+			return facts, &stores.EnvironmentError{Reason: ReasonInvalidDefinition, Message: err.Error()}
+		}
+		p.tables = append(p.tables, t)
+	}
+	grantee, err := a.grantee(ctx)
+	if err != nil {
+		return facts, err
+	}
+	err = a.cfg.inTx(ctx, a.pool, pgx.ReadWrite, func(tx pgx.Tx) error {
+		p.tx = tx
+		if err := lockDDL(ctx, tx); err != nil {
+			return err
+		}
+		if err := createBookkeeping(ctx, tx, a.cfg.BookkeepingSchema); err != nil {
+			return err
+		}
+		if _, err := createSchema(ctx, tx, a.cfg.Schema); err != nil {
+			return err
+		}
+		if facts, err = p.run(ctx, starts); err != nil {
+			return err
+		}
+		return p.grant(ctx, grantee)
+	})
+	if _, code := sqlState(err); code == stateDuplicateTable || code == stateDuplicateObject {
+		// Somebody else's DDL came between the check and the CREATE.
+		err = &stores.NameTakenError{Relation: p.current}
+	}
+	return facts, err
+}
+
+// grantee is the projector's user, "" when it is the one that does the DDL.
+func (a *Admin) grantee(ctx context.Context) (string, error) {
+	if a.projector == nil {
+		return "", nil
+	}
+	owner, err := a.cfg.Resolve(ctx)
+	if err != nil {
+		return "", resolveError(err)
+	}
+	projector, err := a.projector(ctx)
+	if err != nil {
+		return "", resolveError(err)
+	}
+	if owner.User == projector.User {
+		return "", nil
+	}
+	return projector.User, nil
+}
+
+type preparation struct {
+	cfg      Config
+	contract *contract.Contract
+	tables   []*table
+	tx       pgx.Tx
+	id       int64
+	current  string // the relation being made, for messages
+}
+
+func (p *preparation) book(name string) string { return quote(p.cfg.BookkeepingSchema, name) }
+
+func (p *preparation) run(ctx context.Context, starts []stores.Start) (facts contract.PrepareFacts, err error) {
+	who := p.contract.Projection
+	var active *string
+	var uid string
+	if err := p.tx.QueryRow(ctx, "INSERT INTO "+p.book("projections")+` AS p (cluster, namespace, name, uid) VALUES ($1, $2, $3, $4)
+ON CONFLICT (cluster, namespace, name) DO UPDATE SET name = EXCLUDED.name RETURNING id, uid, active_revision, sequence`,
+		who.Cluster, who.Namespace, who.Name, who.UID).Scan(&p.id, &uid, &active, &facts.Sequence); err != nil {
+		return facts, err
+	}
+	isNew, err := p.revision(ctx)
+	if err != nil {
+		return facts, err
+	}
+	facts.Adopted = !isNew && uid != who.UID
+	if uid != who.UID {
+		if _, err := p.tx.Exec(ctx, "UPDATE "+p.book("projections")+" SET uid = $2 WHERE id = $1", p.id, who.UID); err != nil {
+			return facts, err
+		}
+	}
+	for _, t := range p.tables {
+		if err := p.table(ctx, t); err != nil {
+			return facts, err
+		}
+	}
+	if active == nil {
+		active = &p.contract.Revision
+		facts.Sequence++
+		if _, err := p.tx.Exec(ctx, "UPDATE "+p.book("projections")+" SET active_revision = $2, sequence = $3 WHERE id = $1",
+			p.id, *active, facts.Sequence); err != nil {
+			return facts, err
+		}
+	}
+	facts.ActiveRevision = *active
+	if *active == p.contract.Revision {
+		for _, t := range p.tables {
+			if err := p.view(ctx, t); err != nil {
+				return facts, err
+			}
+		}
+	}
+	if isNew {
+		if err := p.positions(ctx, starts); err != nil {
+			return facts, err
+		}
+	}
+	var partitions []byte
+	if err := p.tx.QueryRow(ctx, "SELECT partitions FROM "+p.book("revisions")+" WHERE projection = $1 AND revision = $2",
+		p.id, p.contract.Revision).Scan(&partitions); err != nil {
+		return facts, err
+	}
+	return facts, json.Unmarshal(partitions, &facts.Partitions)
+}
+
+// revision makes the row of the revision and tells whether it is new.
+func (p *preparation) revision(ctx context.Context) (isNew bool, err error) {
+	text, err := json.Marshal(p.contract)
+	if err != nil {
+		return false, err
+	}
+	var hash string
+	err = p.tx.QueryRow(ctx, "SELECT data_hash FROM "+p.book("revisions")+" WHERE projection = $1 AND revision = $2 FOR UPDATE",
+		p.id, p.contract.Revision).Scan(&hash)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		_, err = p.tx.Exec(ctx, "INSERT INTO "+p.book("revisions")+" (projection, revision, data_hash, state, contract) VALUES ($1, $2, $3, 'following', $4)",
+			p.id, p.contract.Revision, p.contract.DataHash, string(text))
+		return true, err
+	case err != nil:
+		return false, err
+	case hash != p.contract.DataHash:
+		return false, &stores.EnvironmentError{Reason: ReasonInvalidDefinition, Message: fmt.Sprintf(
+			"revision %s is there with another data hash: two specs have the same first ten digits; change the spec a little", p.contract.Revision)}
+	}
+	_, err = p.tx.Exec(ctx, "UPDATE "+p.book("revisions")+" SET contract = $3 WHERE projection = $1 AND revision = $2 AND contract <> $3",
+		p.id, p.contract.Revision, string(text))
+	return false, err
+}
+
+// ours tells whether a relation is there and is this projection's. Anything
+// else by that name is NameTaken.
+func (p *preparation) ours(ctx context.Context, name, kind string) (bool, error) {
+	p.current = quote(p.cfg.Schema, name)
+	var relkind, recorded, owner *string
+	var id *int64
+	if err := p.tx.QueryRow(ctx, `SELECT c.relkind::text, r.kind, r.projection, o.cluster || '/' || o.namespace || '/' || o.name
+FROM (SELECT 1) one
+LEFT JOIN (SELECT c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2) c ON true
+LEFT JOIN `+p.book("relations")+` r ON r.schema = $1 AND r.name = $2
+LEFT JOIN `+p.book("projections")+` o ON o.id = r.projection`, p.cfg.Schema, name).Scan(&relkind, &recorded, &id, &owner); err != nil {
+		return false, err
+	}
+	want := map[string]string{"table": "r", "view": "v"}[kind]
+	switch {
+	case id != nil && *id != p.id:
+		return false, &stores.NameTakenError{Relation: p.current, Owner: *owner}
+	case relkind == nil:
+		return false, nil
+	case id == nil || *relkind != want || *recorded != kind:
+		return false, &stores.NameTakenError{Relation: p.current}
+	}
+	return true, nil
+}
+
+func (p *preparation) record(ctx context.Context, name, kind, model string) error {
+	_, err := p.tx.Exec(ctx, "INSERT INTO "+p.book("relations")+` (schema, name, kind, model, projection, revision) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (schema, name) DO UPDATE SET kind = EXCLUDED.kind, model = EXCLUDED.model, revision = EXCLUDED.revision`,
+		p.cfg.Schema, name, kind, model, p.id, p.contract.Revision)
+	return err
+}
+
+func (p *preparation) table(ctx context.Context, t *table) error {
+	there, err := p.ours(ctx, t.name, "table")
+	if err != nil {
+		return err
+	}
+	if !there {
+		if _, err := p.tx.Exec(ctx, createTable(p.cfg.Schema, t)); err != nil {
+			return err
+		}
+		if _, err := p.tx.Exec(ctx, fmt.Sprintf("COMMENT ON TABLE %s IS %s", p.current, literal(fmt.Sprintf(
+			"Rows of model %s of projection %s/%s, revision %s. Select from the view %s instead: it stays when revisions change.",
+			t.model, p.contract.Projection.Namespace, p.contract.Projection.Name, p.contract.Revision, t.model)))); err != nil {
+			return err
+		}
+		if err := p.record(ctx, t.name, "table", t.model); err != nil {
+			return err
+		}
+	}
+	for _, ix := range p.contract.Models[t.index].Indexes {
+		if err := p.index(ctx, t, ix.Columns); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func createTable(schema string, t *table) string {
+	defs := make([]string, 0, len(t.columns)+1)
+	for i, c := range t.columns {
+		defs = append(defs, c.definition(t.isKey(i)))
+	}
+	key := make([]string, len(t.key))
+	for i, k := range t.key {
+		key[i] = t.columns[k].name
+	}
+	defs = append(defs, "CONSTRAINT "+quote(constraintName(t.name, "key", key))+" PRIMARY KEY ("+quoteAll(key)+")")
+	// Room in each page lets an update stay in it, without touching the indexes.
+	return "CREATE TABLE " + quote(schema, t.name) + " (\n  " + strings.Join(defs, ",\n  ") + "\n) WITH (fillfactor = 85)"
+}
+
+func (p *preparation) index(ctx context.Context, t *table, columns []string) error {
+	name := constraintName(t.name, "idx", columns)
+	p.current = quote(p.cfg.Schema, name)
+	var there, onTable bool
+	if err := p.tx.QueryRow(ctx, `SELECT count(*) > 0, coalesce(bool_or(ic.relname = $3), false)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class ic ON ic.oid = i.indrelid
+WHERE n.nspname = $1 AND c.relname = $2`, p.cfg.Schema, name, t.name).Scan(&there, &onTable); err != nil {
+		return err
+	}
+	if there && !onTable {
+		return &stores.NameTakenError{Relation: p.current}
+	}
+	if there {
+		return nil
+	}
+	_, err := p.tx.Exec(ctx, createIndex(p.cfg.Schema, t, columns))
+	return err
+}
+
+func createIndex(schema string, t *table, columns []string) string {
+	return "CREATE INDEX " + quote(constraintName(t.name, "idx", columns)) + " ON " + quote(schema, t.name) + " (" + quoteAll(columns) + ")"
+}
+
+func (p *preparation) view(ctx context.Context, t *table) error {
+	there, err := p.ours(ctx, t.model, "view")
+	if err != nil || there {
+		return err
+	}
+	if err := checkName("models["+t.model+"].name", t.model); err != nil {
+		return err
+	}
+	if _, err := p.tx.Exec(ctx, createView(p.cfg.Schema, t)); err != nil {
+		return err
+	}
+	if _, err := p.tx.Exec(ctx, fmt.Sprintf("COMMENT ON VIEW %s IS %s", p.current, literal(fmt.Sprintf(
+		"Read model %s of projection %s/%s.", t.model, p.contract.Projection.Namespace, p.contract.Projection.Name)))); err != nil {
+		return err
+	}
+	return p.record(ctx, t.model, "view", t.model)
+}
+
+func createView(schema string, t *table) string {
+	names := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		names[i] = c.name
+	}
+	return "CREATE OR REPLACE VIEW " + quote(schema, t.model) + " AS SELECT " + quoteAll(names) + " FROM " + quote(schema, t.name)
+}
+
+func quoteAll(names []string) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = quote(n)
+	}
+	return strings.Join(out, ", ")
+}
+
+// positions makes the rows of a new revision and records how many there are.
+func (p *preparation) positions(ctx context.Context, starts []stores.Start) error {
+	counts := map[string]int32{}
+	for _, t := range p.contract.Topics {
+		counts[t.Name] = 0
+	}
+	sorted := slices.SortedFunc(slices.Values(starts), func(a, b stores.Start) int { return a.Compare(b.TopicPartition) })
+	var topics, next, ids []string
+	var partitions []int32
+	for _, s := range sorted {
+		if want := counts[s.Topic]; s.Partition != want {
+			return usagef("starts of topic %s have partition %d where %d is due", s.Topic, s.Partition, want)
+		}
+		counts[s.Topic]++
+		topics, partitions = append(topics, s.Topic), append(partitions, s.Partition)
+		next, ids = append(next, string(contract.OffsetPosition(s.Next))), append(ids, s.TopicID)
+	}
+	if _, err := p.tx.Exec(ctx, "INSERT INTO "+p.book("positions")+` (projection, revision, topic, partition, next_position, topic_id)
+SELECT $1, $2, u.* FROM unnest($3::text[], $4::int[], $5::text[], $6::text[]) u`,
+		p.id, p.contract.Revision, topics, partitions, next, ids); err != nil {
+		return err
+	}
+	text, err := json.Marshal(counts)
+	if err != nil {
+		return err
+	}
+	_, err = p.tx.Exec(ctx, "UPDATE "+p.book("revisions")+" SET partitions = $3 WHERE projection = $1 AND revision = $2",
+		p.id, p.contract.Revision, string(text))
+	return err
+}
+
+// grant gives the projector's role what it needs, when another role owns the relations.
+func (p *preparation) grant(ctx context.Context, role string) error {
+	if role == "" {
+		return nil
+	}
+	to := " TO " + quote(role)
+	stmts := []string{
+		"GRANT USAGE ON SCHEMA " + quote(p.cfg.Schema) + to,
+		"GRANT USAGE ON SCHEMA " + quote(p.cfg.BookkeepingSchema) + to,
+	}
+	for _, g := range projectorGrants {
+		stmts = append(stmts, "GRANT "+g[0]+" ON "+p.book(g[1])+to)
+	}
+	for _, t := range p.tables {
+		stmts = append(stmts, "GRANT SELECT, INSERT, UPDATE, DELETE ON "+quote(p.cfg.Schema, t.name)+to)
+	}
+	_, err := p.tx.Exec(ctx, strings.Join(stmts, ";\n"), pgx.QueryExecModeSimpleProtocol)
+	return err
+}
