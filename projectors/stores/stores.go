@@ -25,14 +25,17 @@ type Writer interface {
 	// Peek reads the current claims and positions, without taking anything.
 	Peek(ctx context.Context) ([]Claim, error)
 	// Commit applies rows and positions in one transaction. All or nothing.
-	// It fails with *FencedError, *DataError or an error for which Transient is true.
+	// It fails with *FencedError, *DataError, ErrNoPosition, ctx's error, or an
+	// error for which Transient is true. After the latter two the commit may have
+	// happened all the same: Peek tells, since its claim cannot commit it twice.
 	// When the connection is lost in COMMIT it finds out itself what happened
 	// (CORRECTNESS 4): nil means committed.
 	Commit(ctx context.Context, c Commit) error
 	// AddPartitions inserts position rows at zero for partitions [from, to) of a
 	// topic that has grown, and records the barrier: the end positions of the
 	// partitions that existed before (CORRECTNESS 1). It is idempotent, and
-	// returns the barrier that was recorded first.
+	// returns the barrier that was recorded first for this topic and Before.
+	// Before must be the number of partitions that the revision has rows for.
 	AddPartitions(ctx context.Context, b Barrier) (Barrier, error)
 	// Barriers lists the recorded barriers that concern this revision, oldest first.
 	Barriers(ctx context.Context) ([]Barrier, error)
@@ -68,7 +71,7 @@ type Advance struct {
 }
 
 // Commit is one transaction. Advances are in the order of
-// event.TopicPartition.Compare and name a partition once; Rows may be empty.
+// event.TopicPartition.Compare and name a partition once; Rows may be nil or empty.
 type Commit struct {
 	Advances []Advance
 	Rows     *fold.Batch
@@ -89,9 +92,13 @@ type Admin interface {
 	// Prepare creates what a revision needs: bookkeeping, tables, indexes, the
 	// view, and a position row for each partition in starts. It is idempotent and adopts a
 	// retained projection's tables; it fails with *NameTakenError rather than
-	// touching a relation that is not this projection's.
+	// touching a relation that is not this projection's. Position rows are made
+	// once, with the revision: starts are ignored when it is there already. Views
+	// show the revision that was prepared first. Starts number the partitions of
+	// each topic from 0 without gaps.
 	Prepare(ctx context.Context, c *contract.Contract, starts []Start) (contract.PrepareFacts, error)
-	// Retire drops every relation and bookkeeping row of a projection and says what it dropped.
+	// Retire drops every relation and bookkeeping row of a projection (by
+	// cluster, namespace and name) and says what it dropped. Nothing to drop is no error.
 	Retire(ctx context.Context, owner contract.Identity) ([]string, error)
 	Close()
 }
@@ -172,3 +179,10 @@ type EnvironmentError struct {
 func (e *EnvironmentError) Error() string { return e.Reason + ": " + e.Message }
 
 func (e *EnvironmentError) Unwrap() error { return e.Err }
+
+// Transient tells whether waiting may help: the surroundings are at fault, not
+// the data, the claim or the caller.
+func Transient(err error) bool {
+	var env *EnvironmentError
+	return errors.As(err, &env)
+}
