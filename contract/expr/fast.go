@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"cel.dev/cel-go/cel"
 	"github.com/cockroachdb/apd/v3"
 	"github.com/valyala/fastjson"
 
@@ -129,6 +128,3 @@ func optionalText(names []string) string {
 	}
 	return pathText(names[:len(names)-1]) + ".?" + last
 }
-
-// compileFast gives the closures of an expression, nil if CEL has to evaluate it.
-func compileFast(*cel.Ast) node { return nil }

@@ -140,24 +140,33 @@ func (p *Program) Eval(a *Activation) (any, error) {
 func (p *Program) eval(a *Activation) (any, *Failure) {
 	if p.fast != nil {
 		v, f := p.fast(a)
-		if f != nil {
+		if f == nil {
+			return v.result(a)
+		}
+		if f != errFallback {
 			return nil, f
 		}
-		return v.result(a)
 	}
 	return p.evalCEL(a)
 }
 
+// evalFast runs the closures; ok is false where CEL has to.
+func (p *Program) evalFast(a *Activation) (v fval, ok bool, f *Failure) {
+	if p.fast == nil {
+		return fval{}, false, nil
+	}
+	v, f = p.fast(a)
+	if f == errFallback {
+		return fval{}, false, nil
+	}
+	return v, true, f
+}
+
 // EvalBool evaluates a condition. Anything but a bool is a Failure.
 func (p *Program) EvalBool(a *Activation) (bool, error) {
-	if p.fast != nil {
-		v, f := p.fast(a)
-		if f != nil {
-			return false, f
-		}
-		if v.k != kBool {
-			return false, failf("%s is %s, expected a bool", p.subject(), v.describe())
-		}
+	if v, ok, f := p.evalFast(a); f != nil {
+		return false, f
+	} else if ok && v.k == kBool {
 		return v.b, nil
 	}
 	v, err := p.Eval(a)
@@ -174,14 +183,9 @@ func (p *Program) EvalBool(a *Activation) (bool, error) {
 // EvalText evaluates an expression whose result is a string. The result may
 // alias the event: it is valid as long as the event is.
 func (p *Program) EvalText(a *Activation) (string, error) {
-	if p.fast != nil {
-		v, f := p.fast(a)
-		if f != nil {
-			return "", f
-		}
-		if v.k != kString {
-			return "", failf("%s is %s, expected a string", p.subject(), v.describe())
-		}
+	if v, ok, f := p.evalFast(a); f != nil {
+		return "", f
+	} else if ok && v.k == kString {
 		return v.s, nil
 	}
 	v, err := p.Eval(a)
@@ -200,14 +204,10 @@ func (p *Program) EvalText(a *Activation) (string, error) {
 // timestamp RFC 3339 in UTC without trailing zeros. Results of other types are a
 // Failure: they have several spellings.
 func (p *Program) EqualsKey(a *Activation) (bool, error) {
-	if p.fast != nil {
-		v, f := p.fast(a)
-		if f != nil {
-			return false, f
-		}
-		if v.k == kString {
-			return v.s == string(a.Key), nil
-		}
+	if v, ok, f := p.evalFast(a); f != nil {
+		return false, f
+	} else if ok && v.k == kString {
+		return v.s == string(a.Key), nil
 	}
 	v, err := p.Eval(a)
 	if err != nil {

@@ -276,8 +276,8 @@ func (t Type) convertTimestamp(in any) (Value, error) {
 	case time.Time:
 		at = x
 	case string:
-		// UnmarshalText is strict where time.Parse forgives.
-		if err := at.UnmarshalText([]byte(x)); err != nil {
+		var ok bool
+		if at, ok = ParseTimestamp(x); !ok {
 			return nil, errf("a string that is not a timestamp in RFC 3339 form, such as 2006-01-02T15:04:05Z")
 		}
 	default:
@@ -288,6 +288,22 @@ func (t Type) convertTimestamp(in any) (Value, error) {
 		return nil, errf("outside of the years 1 to 9999")
 	}
 	return at, nil
+}
+
+// ParseTimestamp reads RFC 3339 to the letter, where time.Parse forgives commas,
+// one-digit hours and offsets beyond a day.
+func ParseTimestamp(s string) (time.Time, bool) {
+	if len(s) < len("2006-01-02T15:04:05Z") || s[13] != ':' || s[19] == ',' {
+		return time.Time{}, false
+	}
+	if n := len(s); s[n-1] != 'Z' && (n < 25 || s[n-3] != ':' || s[n-5:n-3] > "23" || s[n-2:] > "59") {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return t.UTC(), true
 }
 
 func (t Type) convertDate(in any) (Value, error) {

@@ -1,0 +1,202 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package expr
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/apd/v3"
+	"github.com/valyala/fastjson"
+	"pgregory.net/rapid"
+)
+
+var documents = []string{
+	`{}`, `null`, `[]`, `5`, `"s"`, `true`,
+	`{"a":1,"b":2.50,"s":"x","t":true,"n":null,"o":{"a":3,"b":"y"},"l":[1,2.5,"x",null]}`,
+	`{"a":5.0,"b":5,"s":"","t":false,"n":null,"o":{},"l":[]}`,
+	`{"a":9007199254740993,"b":9223372036854775807,"s":"9223372036854775808","o":{"a":-9223372036854775808}}`,
+	`{"a":9223372036854775808,"b":-9223372036854775809,"s":"1e3","o":{"a":1e400,"b":1e401}}`,
+	`{"a":-0,"b":-0.0,"s":"-0","o":{"a":0e10,"b":1E-3}}`,
+	`{"a":1e2,"b":1.0e+2,"s":"100","o":{"a":100.0}}`,
+	`{"a":1,"a":2,"o":{"b":1,"b":"two"}}`,
+	`{"\u0061":1,"a":2,"s":"\u00e9\n\ud83d\ude00","o":{"\u0062":"esc"}}`,
+	`{"a":"2020-01-01T00:00:00Z","b":"2020-01-01T01:00:00.123456789+01:00","s":"2020-1-1T00:00:00Z"}`,
+	`{"a":"9999-12-31T23:59:59Z","b":"0000-01-01T00:00:00Z","s":"2020-01-01T00:00:00,5Z","o":{"a":"2020-01-01T00:00:00+24:00"}}`,
+	`{"a":{"a":1},"b":{"a":1.0},"s":[1],"o":{"a":[1,2],"b":[1,2.0]},"l":[[1]]}`,
+	`{"a":"1.5","b":1.5,"s":"1_000","o":{"a":"0x10","b":"NaN"}}`,
+	`{"a":123456789012345678901234567890.123456789,"b":0.1,"s":"0.1","o":{"a":0.30}}`,
+	`{"o":"string","l":{"a":1},"a":[],"n":0,"t":"true"}`,
+	`{"a":` + strings.Repeat("9", 101) + `,"b":1e-400,"o":{"a":1e-401}}`,
+}
+
+var expressions = []string{
+	`event`, `event.a`, `event.o.a`, `event.o.b.c`, `event["s"]`, `event.l`, `key`, `headers.h`, `headers["none"]`,
+	`meta.topic`, `meta.partition`, `meta.position`, `meta.time`, `meta.type == ""`, `meta.id`,
+	`has(event.a)`, `has(event.o.a)`, `has(event.l.a)`, `!has(event.n)`,
+	`event.?a.orValue(7)`, `event.?o.a.orValue("none")`, `event.o.?b.orValue(event.a)`, `event.?o.?b.orValue(null)`, `event.?l.a.orValue(1)`,
+	`event.a == 5`, `event.a == 5.0`, `event.a == event.b`, `event.o.a != event.b`, `event.s == "x"`, `event.n == null`, `event.a == event.o`, `event.o == event.l`,
+	`event.l == event.l`, `event.a < event.b`, `event.a >= 1.5`, `event.s > "a"`, `event.t < true`, `event.n < null`, `event.s <= event.a`,
+	`event.a + event.b`, `event.a - event.b`, `event.a * event.b`, `event.a + 1`, `event.b * -1.25`, `-event.a`, `-event.b`, `event.s + "!"`, `event.s + event.a`, `event.l + event.l`,
+	`event.a in [1, 2.5, "x", null]`, `event.o.a in [3]`, `event.t in [true]`,
+	`event.t && event.a == 1`, `event.zzz || event.t`, `event.t || event.zzz`, `event.zzz && event.t`, `!event.t`, `event.a && event.b`,
+	`event.t ? event.a : event.b`, `event.n ? 1 : 2`, `event.t ? 1 : event.s`,
+	`string(event.a)`, `string(event.b)`, `string(event.t)`, `string(event.n)`, `int(event.a)`, `int(event.s)`, `int(event.b)`, `int(event.o.a)`,
+	`decimal(event.a)`, `decimal(event.s)`, `decimal(event.o.a)`, `decimal(event.o.b)`, `timestamp(event.a)`, `timestamp(event.b)`, `timestamp(event.s)`, `timestamp(event.o.a)`,
+	`timestamp.fromMillis(event.a)`, `timestamp.fromMillis(event.b)`, `timestamp(event.a) < timestamp(event.b)`, `timestamp(event.a) == meta.time`,
+	`string(timestamp(event.b))`, `string(decimal(event.s)) + "x"`, `decimal("1.10") == 1.1`, `1 in [1.0]`,
+}
+
+func activation(t testing.TB, doc string) *Activation {
+	t.Helper()
+	v, err := fastjson.Parse(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Activation{
+		Event: v, Escaped: strings.Contains(doc, `\`), Key: []byte("k"), Headers: []Header{{"h", []byte("1")}, {"h", []byte("2")}},
+		Topic: "orders", Partition: 3, Offset: 42, Time: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+}
+
+// same tells whether two results are the same, decimals by value.
+func same(x, y any) bool {
+	switch x := x.(type) {
+	case *apd.Decimal:
+		y, ok := y.(*apd.Decimal)
+		return ok && x.Cmp(y) == 0
+	case []any:
+		y, ok := y.([]any)
+		if !ok || len(x) != len(y) {
+			return false
+		}
+		for i := range x {
+			if !same(x[i], y[i]) {
+				return false
+			}
+		}
+		return true
+	case map[string]any:
+		y, ok := y.(map[string]any)
+		if !ok || len(x) != len(y) {
+			return false
+		}
+		for k := range x {
+			if !same(x[k], y[k]) {
+				return false
+			}
+		}
+		return true
+	case time.Time:
+		y, ok := y.(time.Time)
+		return ok && x.Equal(y)
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+// differ fails the test where closures and CEL do not agree on an event.
+func differ(t testing.TB, src, doc string) {
+	t.Helper()
+	fast, err1 := Compile(src, Options{})
+	slow, err2 := Compile(src, Options{NoFast: true})
+	if (err1 == nil) != (err2 == nil) {
+		t.Fatalf("%s: compiled: fast %v, CEL %v", src, err1, err2)
+	}
+	if err1 != nil {
+		return
+	}
+	x, errX := fast.Eval(activation(t, doc))
+	y, errY := slow.Eval(activation(t, doc))
+	if (errX == nil) != (errY == nil) || errX == nil && !same(x, y) {
+		t.Fatalf("%s over %s:\nfast %T %v, %v\nCEL  %T %v, %v", src, doc, x, x, errX, y, y, errY)
+	}
+}
+
+func TestFastEqualsCEL(t *testing.T) {
+	for _, src := range expressions {
+		for _, doc := range documents {
+			differ(t, src, doc)
+		}
+	}
+}
+
+func TestExpressionsOfTheTableCompileAndMostAreFast(t *testing.T) {
+	slow := 0
+	for _, src := range expressions {
+		p, err := Compile(src, Options{})
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		if p.fast == nil {
+			slow++
+			t.Logf("in CEL: %s", src)
+		}
+	}
+	if slow > len(expressions)/10 {
+		t.Errorf("%d of %d expressions are evaluated in CEL", slow, len(expressions))
+	}
+}
+
+// genExpr generates expressions of the shapes that the closures know.
+func genExpr(t *rapid.T, depth int) string {
+	leaf := func() string {
+		return rapid.SampledFrom([]string{
+			`event.a`, `event.b`, `event.s`, `event.t`, `event.n`, `event.o.a`, `event.o.b`, `event.l`, `event.zzz`, `event.?zzz.orValue(1)`, `event.?o.a.orValue("d")`,
+			`1`, `0`, `-1`, `2.50`, `0.1`, `9223372036854775807`, `"x"`, `""`, `"5"`, `true`, `false`, `null`, `key`, `meta.partition`, `has(event.a)`, `has(event.o.b)`,
+		}).Draw(t, "leaf")
+	}
+	if depth == 0 {
+		return leaf()
+	}
+	sub := func() string { return genExpr(t, depth-1) }
+	switch rapid.IntRange(0, 7).Draw(t, "shape") {
+	case 0:
+		return leaf()
+	case 1:
+		return "(" + sub() + rapid.SampledFrom([]string{" == ", " != ", " < ", " <= ", " > ", " >= "}).Draw(t, "cmp") + sub() + ")"
+	case 2:
+		return "(" + sub() + rapid.SampledFrom([]string{" + ", " - ", " * "}).Draw(t, "arith") + sub() + ")"
+	case 3:
+		return "(" + sub() + rapid.SampledFrom([]string{" && ", " || "}).Draw(t, "logic") + sub() + ")"
+	case 4:
+		return "(" + sub() + " ? " + sub() + " : " + sub() + ")"
+	case 5:
+		return rapid.SampledFrom([]string{"string", "int", "decimal", "timestamp", "timestamp.fromMillis", "!", "-"}).Draw(t, "unary") + "(" + sub() + ")"
+	case 6:
+		return "(" + sub() + ` in [1, 2.5, "x", null, true])`
+	default:
+		return `event.?` + rapid.SampledFrom([]string{"a", "o.a", "o.?b", "zzz"}).Draw(t, "opt") + ".orValue(" + sub() + ")"
+	}
+}
+
+func TestFastEqualsCELOnGeneratedExpressions(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		src := genExpr(rt, rapid.IntRange(1, 3).Draw(rt, "depth"))
+		doc := rapid.SampledFrom(documents).Draw(rt, "doc")
+		differ(t, src, doc)
+	})
+}
+
+func FuzzFastEqualsCEL(f *testing.F) {
+	for i, src := range expressions {
+		f.Add(src, documents[i%len(documents)])
+	}
+	f.Fuzz(func(t *testing.T, src, doc string) {
+		// What projectors/codecs refuses never gets here.
+		if fastjson.Validate(doc) != nil || !validText(doc) {
+			t.Skip("not a payload that the codec lets through")
+		}
+		if _, err := fastjson.Parse(doc); err != nil {
+			t.Skip("nested too deep for the codec")
+		}
+		differ(t, src, doc)
+	})
+}
+
+func validText(s string) bool {
+	return strings.ToValidUTF8(s, "") == s && !strings.Contains(strings.ToLower(s), `\ud`)
+}

@@ -1,0 +1,281 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package expr
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/apd/v3"
+	"github.com/valyala/fastjson"
+)
+
+// errFallback makes Program evaluate an event in CEL: something occurred that
+// the closures leave to it.
+var errFallback = &Failure{"left to CEL"}
+
+func isArray(v *fastjson.Value) bool { return v != nil && v.Type() == fastjson.TypeArray }
+
+// memberOrNil is member for values of any type.
+func (a *Activation) memberOrNil(v *fastjson.Value, name string) *fastjson.Value {
+	if v == nil || v.Type() != fastjson.TypeObject {
+		return nil
+	}
+	return a.member(v, name)
+}
+
+func pathNode(names []string) node {
+	label := pathText(names)
+	return func(a *Activation) (fval, *Failure) {
+		v := a.Event
+		for _, name := range names {
+			if v = a.memberOrNil(v, name); v == nil {
+				_, f := a.path(names, len(names))
+				return fval{}, f
+			}
+		}
+		return a.fromJSON(v, label)
+	}
+}
+
+// hasNode is has(event.a.b): what b is asked of must be there.
+func hasNode(names []string, field string) node {
+	label := pathText(append(slices.Clone(names), field))
+	return func(a *Activation) (fval, *Failure) {
+		v, f := a.path(names, len(names))
+		if f != nil {
+			return fval{}, f
+		}
+		if isArray(v) {
+			return fval{}, errFallback
+		}
+		m := a.memberOrNil(v, field)
+		if m != nil && m.Type() == fastjson.TypeNumber {
+			// CEL looks at the value, too, and fails on a number beyond the limits.
+			if _, f := a.fromJSON(m, label); f != nil {
+				return fval{}, f
+			}
+		}
+		return fval{k: kBool, b: m != nil}, nil
+	}
+}
+
+// equalFast is == as operators.go has it.
+func (a *Activation) equalFast(x, y fval) bool {
+	switch {
+	case x.k == kJSON && y.k == kJSON:
+		return equal(a.toCEL(x.j), a.toCEL(y.j))
+	case x.isNumber() && y.isNumber():
+		return compareNumbers(x, y) == 0
+	case x.k != y.k:
+		return false
+	}
+	switch x.k {
+	case kNull:
+		return true
+	case kBool:
+		return x.b == y.b
+	case kString:
+		return x.s == y.s
+	case kTime:
+		return x.t.Equal(y.t)
+	}
+	return false
+}
+
+func (v fval) isNumber() bool { return v.k == kInt || v.k == kDec }
+
+func (v fval) decimal() *apd.Decimal {
+	if v.k == kInt {
+		return apd.New(v.i, 0)
+	}
+	return v.d
+}
+
+func compareNumbers(x, y fval) int {
+	if x.k == kInt && y.k == kInt {
+		return cmp.Compare(x.i, y.i)
+	}
+	return x.decimal().Cmp(y.decimal())
+}
+
+func equalsNode(l, r fastPart, want bool) node {
+	return func(a *Activation) (fval, *Failure) {
+		x, f := l.eval(a)
+		if f != nil {
+			return fval{}, f
+		}
+		y, f := r.eval(a)
+		if f != nil {
+			return fval{}, f
+		}
+		return fval{k: kBool, b: a.equalFast(x, y) == want}, nil
+	}
+}
+
+func orderNode(l, r fastPart, is func(int) bool) node {
+	return func(a *Activation) (fval, *Failure) {
+		x, f := l.eval(a)
+		if f != nil {
+			return fval{}, f
+		}
+		y, f := r.eval(a)
+		if f != nil {
+			return fval{}, f
+		}
+		var n int
+		switch {
+		case x.isNumber() && y.isNumber():
+			n = compareNumbers(x, y)
+		case x.k != y.k || x.k == kNull || x.k == kJSON:
+			return fval{}, unlike("an order comparison", l, r, x, y)
+		case x.k == kString:
+			n = strings.Compare(x.s, y.s)
+		case x.k == kTime:
+			n = x.t.Compare(y.t)
+		default:
+			return fval{}, errFallback
+		}
+		return fval{k: kBool, b: is(n)}, nil
+	}
+}
+
+// unlike says which operand is not what the other one asks for.
+func unlike(op string, l, r fastPart, x, y fval) *Failure {
+	switch {
+	case l.label != "" && !x.isNumber() && y.isNumber():
+		return failf("%s is %s, expected a number", l.label, x.describe())
+	case r.label != "" && !y.isNumber() && x.isNumber():
+		return failf("%s is %s, expected a number", r.label, y.describe())
+	case l.label != "" && r.label != "":
+		return failf("%s does not work where %s is %s and %s is %s", op, l.label, x.describe(), r.label, y.describe())
+	case l.label != "":
+		return failf("%s does not work where %s is %s and the other operand %s", op, l.label, x.describe(), y.describe())
+	case r.label != "":
+		return failf("%s does not work where %s is %s and the other operand %s", op, r.label, y.describe(), x.describe())
+	}
+	return mixed(op, x.describe(), y.describe())
+}
+
+func arithNode(op byte, l, r fastPart) node {
+	return func(a *Activation) (fval, *Failure) {
+		x, f := l.eval(a)
+		if f != nil {
+			return fval{}, f
+		}
+		y, f := r.eval(a)
+		if f != nil {
+			return fval{}, f
+		}
+		switch {
+		case x.k == kInt && y.k == kInt:
+			var n int64
+			var ok bool
+			switch op {
+			case '+':
+				n, ok = addInt(x.i, y.i)
+			case '-':
+				n, ok = subInt(x.i, y.i)
+			default:
+				n, ok = mulInt(x.i, y.i)
+			}
+			if !ok {
+				return fval{}, failf("the result of %c is out of the range of an int", op)
+			}
+			return fval{k: kInt, i: n}, nil
+		case x.isNumber() && y.isNumber():
+			d, f := arith(op, x.decimal(), y.decimal())
+			return fval{k: kDec, d: d}, f
+		case op == '+' && x.k == kString && y.k == kString:
+			return fval{k: kString, s: x.s + y.s}, nil
+		case op != '*' && x.k >= kTime && y.k >= kTime:
+			return fval{}, errFallback
+		}
+		return fval{}, unlike(string(op), l, r, x, y)
+	}
+}
+
+func negateNode(p fastPart) node {
+	return func(a *Activation) (fval, *Failure) {
+		v, f := p.eval(a)
+		if f != nil {
+			return fval{}, f
+		}
+		switch v.k {
+		case kInt:
+			if v.i == math.MinInt64 {
+				return fval{}, failf("the result of - is out of the range of an int")
+			}
+			return fval{k: kInt, i: -v.i}, nil
+		case kDec:
+			return fval{k: kDec, d: negate(dec{v.d}).(dec).d}, nil
+		}
+		if p.label != "" {
+			return fval{}, failf("%s is %s, expected a number", p.label, v.describe())
+		}
+		return fval{}, failf("- does not work on %s", v.describe())
+	}
+}
+
+// logicNode is && (or = false) or ||: an operand that decides wins over one that fails.
+func logicNode(parts []fastPart, or bool) node {
+	return func(a *Activation) (fval, *Failure) {
+		var failed *Failure
+		for _, p := range parts {
+			v, f := p.eval(a)
+			if f == nil && v.k != kBool {
+				f = notBool(p, v)
+			}
+			switch {
+			case f == errFallback:
+				return fval{}, f
+			case f != nil:
+				if failed == nil {
+					failed = f
+				}
+			case v.b == or:
+				return v, nil
+			}
+		}
+		if failed != nil {
+			return fval{}, failed
+		}
+		return fval{k: kBool, b: !or}, nil
+	}
+}
+
+func notBool(p fastPart, v fval) *Failure {
+	if p.label != "" {
+		return failf("%s is %s, expected a bool", p.label, v.describe())
+	}
+	return failf("a condition is %s, expected a bool", v.describe())
+}
+
+func notNode(p fastPart) node {
+	return func(a *Activation) (fval, *Failure) {
+		v, f := p.eval(a)
+		if f == nil && v.k != kBool {
+			f = notBool(p, v)
+		}
+		return fval{k: kBool, b: !v.b}, f
+	}
+}
+
+func conditionalNode(c, yes, no fastPart) node {
+	return func(a *Activation) (fval, *Failure) {
+		v, f := c.eval(a)
+		if f == nil && v.k != kBool {
+			f = notBool(c, v)
+		}
+		switch {
+		case f != nil:
+			return fval{}, f
+		case v.b:
+			return yes.eval(a)
+		}
+		return no.eval(a)
+	}
+}
