@@ -201,12 +201,11 @@ func TestErrors(t *testing.T) {
 			number := 0
 			for event, err := range numbered(5 * batchRecords) {
 				if number == 4*batchRecords {
-					_, err := other.Produce(t.Context(), &kafka.ProduceRequest{
+					if _, produceErr := other.Produce(t.Context(), &kafka.ProduceRequest{
 						Topic: "shared", RequiredAcks: kafka.RequireAll,
 						Records: kafka.NewRecordReader(kafka.Record{Value: kafka.NewBytes([]byte("x"))}),
-					})
-					if err != nil {
-						t.Error(err)
+					}); produceErr != nil {
+						t.Error(produceErr)
 					}
 				}
 				if !yield(event, err) {

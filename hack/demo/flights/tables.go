@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 )
 
 // Route is the key of the table route_stats.
@@ -125,7 +126,7 @@ func (t Tables) Differences(got Tables) []string {
 func (s RouteStats) String() string {
 	worst := "null"
 	if s.WorstDelay != nil {
-		worst = fmt.Sprint(*s.WorstDelay)
+		worst = strconv.FormatInt(*s.WorstDelay, 10)
 	}
 	return fmt.Sprintf("(flights %d, total_delay %d, worst_delay %s)", s.Flights, s.TotalDelay, worst)
 }
@@ -136,7 +137,7 @@ func (b Board) String() string {
 		if s == nil {
 			return "null"
 		}
-		return fmt.Sprintf("%q", *s)
+		return strconv.Quote(*s)
 	}
 	return fmt.Sprintf("(name %s, city %s, departures %d, arrivals %d)", text(b.Name), text(b.City), b.Departures, b.Arrivals)
 }
