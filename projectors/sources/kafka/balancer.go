@@ -20,6 +20,10 @@ import (
 // owns when it joins, and the member that the broker made leader shares anew.
 // It speaks of the broker's topics.
 type balancer struct {
+	// count gives the number of partitions per topic. kafka-go's own list is
+	// empty as soon as one of the topics does not exist.
+	count func() (map[string]int32, error)
+
 	mu         sync.Mutex
 	generation int32
 	owned      map[string][]int32
@@ -49,11 +53,18 @@ func (b *balancer) UserData() ([]byte, error) {
 }
 
 func (b *balancer) AssignGroups(members []kafka.GroupMember, partitions []kafka.Partition) kafka.GroupMemberAssignments {
-	counts := map[string]int32{}
+	counts, err := b.count()
+	if err != nil {
+		counts = map[string]int32{}
+		for _, p := range partitions {
+			counts[p.Topic]++
+		}
+	}
 	var all []event.TopicPartition
-	for _, p := range partitions {
-		counts[p.Topic]++
-		all = append(all, event.TopicPartition{Topic: p.Topic, Partition: int32(p.ID)})
+	for topic, n := range counts {
+		for p := range n {
+			all = append(all, event.TopicPartition{Topic: topic, Partition: p})
+		}
 	}
 	b.mu.Lock()
 	b.counts = counts

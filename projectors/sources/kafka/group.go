@@ -50,6 +50,15 @@ func NewGroup(cfg Config, log *Log) (*Group, error) {
 	d.net.Timeout = cfg.DialTimeout
 	d.net.KeepAlive = 15 * time.Second
 	g := &Group{cfg: cfg, log: log, balancer: &balancer{}, names: map[string][]string{}}
+	g.life, g.close = context.WithCancel(context.Background())
+	g.balancer.count = func() (map[string]int32, error) {
+		byName, err := g.counts(g.life, cfg.SessionTimeout/2)
+		out := map[string]int32{}
+		for name, n := range byName {
+			out[cfg.Topics[name]] = n
+		}
+		return out, err
+	}
 	for name, topic := range cfg.Topics {
 		g.names[topic] = append(g.names[topic], name)
 	}
@@ -70,9 +79,9 @@ func NewGroup(cfg Config, log *Log) (*Group, error) {
 		StartOffset: kafka.FirstOffset,
 	})
 	if err != nil {
+		g.close()
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
-	g.life, g.close = context.WithCancel(context.Background())
 	return g, nil
 }
 
@@ -145,7 +154,7 @@ func (g *Group) generation(ctx context.Context, gen *kafka.Generation) sources.G
 		for name, topic := range g.cfg.Topics {
 			counts[name] = asLeader[topic]
 		}
-	} else if seen, err := g.counts(ctx); err == nil {
+	} else if seen, err := g.counts(ctx, g.cfg.RequestTimeout); err == nil {
 		counts = seen
 	} else {
 		// Better than nothing: what this member was given.
@@ -196,8 +205,8 @@ func (g *Group) generation(ctx context.Context, gen *kafka.Generation) sources.G
 }
 
 // counts gives the number of partitions per EventTopic, 0 for a topic that does not exist.
-func (g *Group) counts(ctx context.Context) (map[string]int32, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.cfg.RequestTimeout)
+func (g *Group) counts(ctx context.Context, limit time.Duration) (map[string]int32, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	infos, err := g.log.Describe(ctx, slices.Sorted(maps.Keys(g.cfg.Topics))...)
 	if err != nil {
@@ -231,7 +240,7 @@ func (g *Group) watchGrowth(kctx context.Context, life context.Context, counts m
 			return
 		case <-tick.C:
 		}
-		now, err := g.counts(ctx)
+		now, err := g.counts(ctx, g.cfg.RequestTimeout)
 		if err != nil {
 			continue
 		}
