@@ -5,6 +5,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -44,17 +45,23 @@ func (w *Writer) AddPartitions(ctx context.Context, b stores.Barrier) (stores.Ba
 				" WHERE projection = $1 AND revision = $2 AND topic = $3", id, w.revision, b.Topic).Scan(&topicID); err != nil {
 				return err
 			}
-			if _, err := tx.Exec(ctx, "INSERT INTO "+w.book("barriers")+` (projection, topic, topic_id, before_count, after_count, ends)
+			if b.Before == count {
+				if _, err := tx.Exec(ctx, "INSERT INTO "+w.book("barriers")+` (projection, topic, topic_id, before_count, after_count, ends)
 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (projection, topic, topic_id, before_count) DO NOTHING`,
-				id, b.Topic, topicID, b.Before, b.After, ends); err != nil {
-				return err
+					id, b.Topic, topicID, b.Before, b.After, ends); err != nil {
+					return err
+				}
 			}
 			rows, err := tx.Query(ctx, "SELECT topic, before_count, after_count, ends FROM "+w.book("barriers")+
 				" WHERE projection = $1 AND topic = $2 AND topic_id = $3 AND before_count = $4", id, b.Topic, topicID, b.Before)
 			if err != nil {
 				return err
 			}
-			if first, err = pgx.CollectExactlyOneRow(rows, scanBarrier); err != nil {
+			first, err = pgx.CollectExactlyOneRow(rows, scanBarrier)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return usagef("topic %s has %d position rows, and no barrier at %d is recorded", b.Topic, count, b.Before)
+			}
+			if err != nil {
 				return err
 			}
 			if first.After <= count {

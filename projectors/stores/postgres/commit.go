@@ -45,6 +45,11 @@ func (w *Writer) Commit(ctx context.Context, c stores.Commit) error {
 	if !slices.IsSortedFunc(c.Advances, func(a, b stores.Advance) int { return a.Claim.Compare(b.Claim.TopicPartition) }) {
 		return usagef("the advances of a commit are not in order")
 	}
+	for _, a := range c.Advances {
+		if a.Next < a.Claim.Next {
+			return usagef("a commit would move %s back", a.Claim.TopicPartition)
+		}
+	}
 	if c.Rows != nil && c.Rows.Len() > 0 && !slices.ContainsFunc(c.Advances, func(a stores.Advance) bool { return a.Next != a.Claim.Next }) {
 		return usagef("a commit has rows but moves no position")
 	}
@@ -78,11 +83,16 @@ func (w *Writer) settle(ctx context.Context, c *stores.Commit) error {
 	if err != nil {
 		return err
 	}
+	for _, a := range c.Advances {
+		if _, ok := rows[a.Claim.TopicPartition]; !ok {
+			w.id.Store(0)
+			return fmt.Errorf("%s of revision %s: %w", a.Claim.TopicPartition, w.revision, stores.ErrNoPosition)
+		}
+	}
 	switch what, fenced := judge(c.Advances, rows); what {
 	case outcomeCommitted:
 		return nil
 	case outcomeFenced:
-		w.id.Store(0)
 		return &stores.FencedError{Partitions: fenced}
 	default:
 		return errAppeared // the reason has passed: run it again

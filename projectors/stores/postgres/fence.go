@@ -30,7 +30,7 @@ type texts struct {
 	read                    string
 }
 
-func newTexts(cfg Config, tables []*table) texts {
+func newTexts(cfg Config) texts {
 	positions := quote(cfg.BookkeepingSchema, "positions")
 	const mine = "p.projection = $1 AND p.revision = $2 AND p.topic = a.topic AND p.partition = a.partition"
 	fence := func(conditions string) string {
@@ -138,9 +138,9 @@ func judge(advances []stores.Advance, rows map[event.TopicPartition]stores.Claim
 	var fenced []event.TopicPartition
 	moved, arrived := 0, 0
 	for _, a := range advances {
-		row, ok := rows[a.Claim.TopicPartition]
+		row := rows[a.Claim.TopicPartition]
 		switch {
-		case !ok || row.Epoch != a.Claim.Epoch || row.Token != a.Claim.Token || row.HeldVersion != a.Claim.HeldVersion:
+		case row.Epoch != a.Claim.Epoch || row.Token != a.Claim.Token || row.HeldVersion != a.Claim.HeldVersion:
 			fenced = append(fenced, a.Claim.TopicPartition)
 		case a.Next == a.Claim.Next && row.Next == a.Next:
 		case row.Next == a.Next:

@@ -50,7 +50,7 @@ func OpenWriter(cfg Config, c *contract.Contract) (*Writer, error) {
 		}
 		w.tables = append(w.tables, t)
 	}
-	w.sql = newTexts(full, w.tables)
+	w.sql = newTexts(full)
 	w.pool, err = connect(full)
 	return w, err
 }
