@@ -63,12 +63,13 @@ func arith(op byte, x, y *apd.Decimal) (*apd.Decimal, *Failure) {
 	out := new(apd.Decimal)
 	var err error
 	switch op {
+	case '*':
+		out.Coeff.Mul(&x.Coeff, &y.Coeff)
+		out.Exponent, out.Negative = x.Exponent+y.Exponent, x.Negative != y.Negative
 	case '+':
 		_, err = exactCtx.Add(out, x, y)
 	case '-':
 		_, err = exactCtx.Sub(out, x, y)
-	case '*':
-		_, err = exactCtx.Mul(out, x, y)
 	case '/':
 		if y.Sign() == 0 {
 			return nil, failf("a division by zero")

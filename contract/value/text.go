@@ -173,6 +173,12 @@ func JSONNumber(s string) (any, error) {
 	if n, ok := shortInt(s); ok {
 		return n, nil
 	}
+	if coeff, frac, ok := shortFraction(s); ok {
+		if coeff%pow10[frac] == 0 {
+			return coeff / pow10[frac], nil
+		}
+		return apd.New(coeff, -int32(frac)), nil
+	}
 	d, err := ParseNumber(s)
 	if err != nil {
 		return nil, err
@@ -203,6 +209,27 @@ func shortInt(s string) (int64, bool) {
 	return n, true
 }
 
+// shortFraction reads up to 17 digits with a point among them, as a coefficient
+// and the number of digits after the point.
+func shortFraction(s string) (coeff int64, frac int, ok bool) {
+	if len(s) > 19 {
+		return 0, 0, false
+	}
+	whole, fraction, ok := strings.Cut(s, ".")
+	if !ok || len(fraction) == 0 || fraction[0] == '-' {
+		return 0, 0, false
+	}
+	w, ok1 := shortInt(whole)
+	f, ok2 := shortInt(fraction)
+	if !ok1 || !ok2 || len(whole)+len(fraction) > 18 {
+		return 0, 0, false
+	}
+	if whole[0] == '-' {
+		f = -f
+	}
+	return w*pow10[len(fraction)] + f, len(fraction), true
+}
+
 // Integral gives the integer that a decimal within the limits of CheckNumber
 // equals, if there is one in the range of int64.
 func Integral(d *apd.Decimal) (int64, bool) {
@@ -211,6 +238,9 @@ func Integral(d *apd.Decimal) (int64, bool) {
 	}
 	if d.NumDigits()+int64(d.Exponent) > 19 {
 		return 0, false
+	}
+	if d.Exponent < 0 && d.Coeff.IsInt64() && int(-d.Exponent) < len(pow10) && d.Coeff.Int64()%pow10[-d.Exponent] != 0 {
+		return 0, false // the usual case, without the error that Int64 would make
 	}
 	n, err := d.Int64()
 	return n, err == nil

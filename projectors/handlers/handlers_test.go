@@ -1,0 +1,301 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/value"
+	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/fold"
+)
+
+func ptr(s string) *string { return &s }
+
+func orders() *contract.Contract {
+	return &contract.Contract{
+		Topics: []contract.Topic{
+			{Name: "orders", Format: "JSON", KeyedBy: "event.orderId", EventType: "event.type", EventTime: "event.at", EventID: "headers.id"},
+			{Name: "raw", Format: "JSON"},
+		},
+		Models: []contract.Model{
+			{
+				Name: "order_summary", Key: []string{"order_id"},
+				Columns: []contract.Column{
+					{Name: "order_id", Type: "text"}, {Name: "status", Type: "text"},
+					{Name: "total", Type: "decimal(12,2)", Default: ptr("0")}, {Name: "lines", Type: "int32", Default: ptr("0")},
+					{Name: "placed_at", Type: "timestamp"}, {Name: "worst", Type: "int64"}, {Name: "seen", Type: "text[]"},
+				},
+				Handlers: []contract.Handler{
+					{Name: "placed", Topic: "orders", Events: []string{"OrderPlaced"}, OnAbsent: "Create",
+						Key: map[string]string{"order_id": "event.orderId"}, Set: map[string]string{"status": "'placed'", "placed_at": "meta.time"}},
+					{Name: "line-added", Topic: "orders", Events: []string{"LineAdded"}, OnAbsent: "Ignore", When: "event.quantity > 0",
+						Key: map[string]string{"order_id": "event.orderId"},
+						Add: map[string]string{"total": "event.price * event.quantity", "lines": "1"}, Max: map[string]string{"worst": "event.quantity"},
+						Append: map[string]string{"seen": "event.sku"}},
+					{Name: "erased", Topic: "orders", Events: []string{"OrderErased"}, OnAbsent: "Ignore",
+						Key: map[string]string{"order_id": "event.orderId"}, Delete: true},
+					{Name: "ids", Topic: "orders", Events: []string{"Identified"}, OnAbsent: "Create",
+						Key: map[string]string{"order_id": "event.orderId"}, Set: map[string]string{"status": "meta.id + meta.type + string(meta.partition)"}},
+				},
+			},
+			{
+				Name: "everything", Key: []string{"topic"},
+				Columns: []contract.Column{{Name: "topic", Type: "text"}, {Name: "n", Type: "int64"}, {Name: "doc", Type: "json"}},
+				Handlers: []contract.Handler{
+					{Name: "count", Topic: "raw", OnAbsent: "Create", Key: map[string]string{"topic": "meta.topic"}, Add: map[string]string{"n": "1"}, Set: map[string]string{"doc": "event"}},
+					{Name: "orders", Topic: "orders", When: "event.type == 'LineAdded'", OnAbsent: "Create", Key: map[string]string{"topic": "meta.topic"}, Add: map[string]string{"n": "event.n"}},
+				},
+			},
+		},
+	}
+}
+
+// show gives an effect in a form that is easy to compare.
+func show(models []fold.Model, e fold.Effect) string {
+	m := models[e.Model]
+	var b strings.Builder
+	b.WriteString(m.Name + "[")
+	for i, k := range e.Key {
+		b.WriteString(m.Columns[m.Key[i]].Type.Format(k))
+	}
+	b.WriteString("]")
+	if e.Delete {
+		b.WriteString(" delete")
+	}
+	if e.IgnoreAbsent {
+		b.WriteString(" ignore-absent")
+	}
+	for _, c := range e.Changes {
+		t := m.Columns[c.Column].Type
+		if c.Op == fold.OpAppend {
+			t = t.Elem()
+		}
+		v := "NULL"
+		if c.Operand != nil {
+			v = t.Format(c.Operand)
+		}
+		fmt.Fprintf(&b, " %s%s%s", m.Columns[c.Column].Name, map[fold.Op]string{fold.OpSet: "=", fold.OpAdd: "+=", fold.OpMax: "^=", fold.OpAppend: "<<"}[c.Op], v)
+	}
+	return b.String()
+}
+
+func TestHandle(t *testing.T) {
+	p, err := Compile(orders())
+	if err != nil {
+		t.Fatal(err)
+	}
+	recordTime := time.UnixMilli(1_600_000_000_000).UTC()
+	eventTime := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := `"at":"2020-01-02T03:04:05Z"`
+	tests := []struct {
+		name, topic, key, body string
+		tombstone, nullKey     bool
+		result                 Result
+		time                   time.Time
+		effects                []string
+		reason, path, message  string
+	}{
+		{name: "set", topic: "orders", key: "o1", body: `{"type":"OrderPlaced","orderId":"o1",` + at + `}`, result: Applied, time: eventTime,
+			effects: []string{"order_summary[o1] status=placed placed_at=2020-01-02T03:04:05Z"}},
+		{name: "add, max, append, two models in order", topic: "orders", key: "o1",
+			body: `{"type":"LineAdded","orderId":"o1","price":0.335,"quantity":3,"sku":"A","n":2,` + at + `}`, result: Applied, time: eventTime,
+			effects: []string{"order_summary[o1] ignore-absent total+=1.01 lines+=1 worst^=3 seen<<A", "everything[orders] n+=2"}},
+		{name: "when false for one", topic: "orders", key: "o1", body: `{"type":"LineAdded","orderId":"o1","quantity":0,"n":null,` + at + `}`, result: Applied, time: eventTime,
+			effects: []string{"everything[orders] n+=NULL"}},
+		{name: "delete", topic: "orders", key: "o1", body: `{"type":"OrderErased","orderId":"o1",` + at + `}`, result: Applied, time: eventTime,
+			effects: []string{"order_summary[o1] delete ignore-absent"}},
+		{name: "meta", topic: "orders", key: "o1", body: `{"type":"Identified","orderId":"o1",` + at + `}`, result: Applied, time: eventTime,
+			effects: []string{"order_summary[o1] status=id-7Identified2"}},
+		{name: "every type, when false", topic: "orders", key: "nobody's", body: `{"type":"Other",` + at + `}`, result: IgnoredWhen, time: recordTime},
+		{name: "topic without types", topic: "raw", nullKey: true, body: ` {"b":[1.50,null,{"x":"é\n"}],"a":5.0} `, result: Applied, time: recordTime,
+			effects: []string{`everything[raw] n+=1 doc={"a":5,"b":[1.50,null,{"x":"é\n"}]}`}},
+		{name: "tombstone", topic: "orders", key: "o1", tombstone: true, result: IgnoredTombstone, time: recordTime},
+		{name: "unknown topic", topic: "other", key: "o1", body: `not read`, result: IgnoredType, time: recordTime},
+		{name: "not JSON", topic: "orders", key: "o1", body: `{"type":CANARY}`, reason: ReasonDecodeError, message: "the payload is not JSON, or is nested deeper than 300 levels"},
+		{name: "empty", topic: "orders", key: "o1", body: ``, reason: ReasonDecodeError, message: "the payload is empty"},
+		{name: "no type", topic: "orders", key: "o1", body: `{}`, reason: ReasonHandlerError, path: "topics[orders].eventType",
+			message: "event.type is missing (write event.?type.orValue(...) if it may be)"},
+		{name: "type of another type", topic: "orders", key: "o1", body: `{"type":5}`, reason: ReasonHandlerError, path: "topics[orders].eventType", message: "event.type is an int, expected a string"},
+		{name: "bad time", topic: "orders", key: "o1", body: `{"type":"OrderPlaced","orderId":"o1","at":"CANARY"}`, reason: ReasonHandlerError, path: "topics[orders].eventTime",
+			message: "event.at is a string that is not a timestamp in RFC 3339 form, such as 2006-01-02T15:04:05Z"},
+		{name: "null time", topic: "orders", key: "o1", body: `{"type":"OrderPlaced","orderId":"o1","at":null}`, reason: ReasonHandlerError, path: "topics[orders].eventTime",
+			message: "event.at is null, expected a timestamp"},
+		{name: "key mismatch", topic: "orders", key: "CANARY", body: `{"type":"OrderPlaced","orderId":"o1",` + at + `}`, reason: ReasonKeyMismatch, path: "topics[orders].keyedBy",
+			message: "the message key is not the text of event.orderId: correct keyedBy, or the producer"},
+		{name: "null key", topic: "orders", nullKey: true, body: `{"type":"OrderPlaced","orderId":"o1",` + at + `}`, reason: ReasonKeyMismatch, path: "topics[orders].keyedBy",
+			message: "the message key is null, and the topic is declared to be keyed by event.orderId"},
+		{name: "string times number", topic: "orders", key: "o1", body: `{"type":"LineAdded","orderId":"o1","price":"CANARY","quantity":3,"sku":"A","n":2,` + at + `}`,
+			reason: ReasonHandlerError, path: "models[order_summary].handlers[line-added].add.total", message: "event.price is a string, expected a number"},
+		{name: "missing operand", topic: "orders", key: "o1", body: `{"type":"LineAdded","orderId":"o1","price":1,"quantity":3,"n":2,` + at + `}`,
+			reason: ReasonHandlerError, path: "models[order_summary].handlers[line-added].append.seen", message: "event.sku is missing (write event.?sku.orValue(...) if it may be)"},
+		{name: "overflow", topic: "orders", key: "o1", body: `{"type":"LineAdded","orderId":"o1","price":99999999999,"quantity":3,"sku":"a","n":2,` + at + `}`,
+			reason: ReasonHandlerError, path: "models[order_summary].handlers[line-added].add.total", message: "event.price * event.quantity is too large for decimal(12,2)"},
+		{name: "second model fails", topic: "orders", key: "o1", body: `{"type":"LineAdded","orderId":"o1","price":1,"quantity":3,"sku":"a","n":"CANARY",` + at + `}`,
+			reason: ReasonHandlerError, path: "models[everything].handlers[orders].add.n", message: "event.n is a string, expected a number"},
+		{name: "condition is no bool", topic: "orders", key: "o1", body: `{"type":"LineAdded","orderId":"o1","quantity":"CANARY",` + at + `}`,
+			reason: ReasonHandlerError, path: "models[order_summary].handlers[line-added].when", message: "event.quantity is a string, expected a number"},
+	}
+	ev := p.NewEvaluator()
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			rec := &event.Record{Offset: 7, Timestamp: recordTime.UnixMilli(), Key: []byte(tt.key), Value: []byte(tt.body), Headers: []event.Header{{Key: "id", Value: []byte("id-7")}}}
+			if tt.nullKey {
+				rec.Key = nil
+			}
+			if tt.tombstone {
+				rec.Value = nil
+			}
+			before := []fold.Effect{{Model: 99}}
+			out, o, err := ev.Handle(event.TopicPartition{Topic: tt.topic, Partition: 2}, rec, before)
+			// Nothing may be left of the buffers.
+			for _, b := range [][]byte{rec.Value, rec.Key, rec.Headers[0].Value} {
+				for i := range b {
+					b[i] = '#'
+				}
+			}
+			_, _ = ev.json.Decode([]byte(`{"x":"` + strings.Repeat("#", 300) + `"}`))
+			if tt.reason != "" {
+				var e *EventError
+				if !errors.As(err, &e) {
+					t.Fatalf("error %v", err)
+				}
+				if diff := cmp.Diff(EventError{tt.reason, tt.path, tt.message}, *e); diff != "" {
+					t.Error(diff)
+				}
+				if strings.Contains(err.Error(), "CANARY") {
+					t.Error("the error carries a value")
+				}
+				if len(out) != 1 {
+					t.Errorf("%d effects beside an error", len(out)-1)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range out[1:] {
+				got = append(got, show(p.Models(), e))
+			}
+			if diff := cmp.Diff(tt.effects, got); diff != "" {
+				t.Error(diff)
+			}
+			if o.Result != tt.result || !o.Time.Equal(tt.time) {
+				t.Errorf("outcome %v at %v", o.Result, o.Time)
+			}
+		})
+	}
+}
+
+func TestCompileNamesEveryFault(t *testing.T) {
+	c := orders()
+	m := &c.Models[0]
+	m.Columns = append(m.Columns, contract.Column{Name: "bad", Type: "varchar"}, contract.Column{Name: "bad2", Type: "int32", Default: ptr("x")}, contract.Column{Name: "f", Type: "float64"})
+	h := &m.Handlers[0]
+	h.Set["nope"] = "1"
+	h.Set["order_id"] = "1"
+	h.Set["total"] = "'x'"
+	h.Set["lines"] = "event."
+	h.Add = map[string]string{"f": "1", "status": "1"}
+	h.When = "5"
+	m.Handlers[1].Topic = "missing"
+	m.Handlers[2].Set = map[string]string{"lines": "3000000000"}
+	m.Handlers[3].Key = map[string]string{"status": "1"}
+	c.Models[1].Handlers[0].Events = []string{"X"}
+	c.Models[1].Key = append(c.Models[1].Key, "doc")
+	c.Topics[0].KeyedBy = "meta.time"
+	c.Topics[1].Format = "Avro"
+	_, err := Compile(c)
+	if err == nil {
+		t.Fatal("compiled")
+	}
+	for _, want := range []string{
+		`models[order_summary].columns[bad].type: unknown type "varchar"; there are text, bool`,
+		`models[order_summary].columns[bad2].default: the default is not a number`,
+		`models[order_summary].handlers[placed].set.nope: model order_summary has no column nope`,
+		`models[order_summary].handlers[placed].set.order_id: column order_id is part of the key`,
+		`models[order_summary].handlers[placed].set.total: type mismatch: the column is decimal(12,2), and "x" is a string, expected a number`,
+		`models[order_summary].handlers[placed].set.lines: column 7: `,
+		`models[order_summary].handlers[placed].add.f: add does not work on column f of type float64`,
+		`models[order_summary].handlers[placed].add.status: column status is in set as well`,
+		`models[order_summary].handlers[placed].when: a condition is a bool, and this is int`,
+		`models[order_summary].handlers[line-added].topic: the projection has no topic missing`,
+		`models[order_summary].handlers[erased].set.lines: type mismatch: the column is int32, and 3000000000 is out of the range of int32`,
+		`models[order_summary].handlers[erased].delete: a handler that deletes the row changes no column of it`,
+		`models[order_summary].handlers[ids].key: key column order_id has no expression`,
+		`models[everything].handlers[count].events: EventTopic raw does not say where the event type is found`,
+		`models[everything].key: column doc is json, which cannot be part of a key`,
+		`topics[orders].keyedBy: column 1: meta.time is not there yet`,
+		`topics[raw].format: unknown format "Avro"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+}
+
+// Three adds of 0.004 to decimal(12,2) are three zeros: operands are rounded before they are folded.
+func TestOperandsAreConvertedBeforeTheFold(t *testing.T) {
+	c := orders()
+	c.Models[0].Handlers[1].When, c.Topics[0].EventID = "", ""
+	p, err := Compile(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := p.NewEvaluator()
+	total := value.MustParse("decimal(12,2)")
+	for in, want := range map[string]string{"0.004": "0.00", "0.005": "0.01", "-0.005": "-0.01", "1.994999": "1.99", "1e3": "1000.00"} {
+		out, _, err := ev.Handle(event.TopicPartition{Topic: "orders"}, &event.Record{Key: []byte("o"),
+			Value: []byte(`{"type":"LineAdded","orderId":"o","price":` + in + `,"quantity":1,"sku":"s","n":1,"at":"2020-01-01T00:00:00Z"}`)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := total.Format(out[0].Changes[0].Operand); got != want {
+			t.Errorf("%s became %s, want %s", in, got, want)
+		}
+	}
+}
+
+func benchContract(columns bool) *contract.Contract {
+	h := contract.Handler{Name: "flown", Topic: "flights", Events: []string{"Flown"}, OnAbsent: "Create",
+		Key: map[string]string{"route": "event.route"}, Add: map[string]string{"flights": "1", "delay": "event.delay"}, Max: map[string]string{"worst": "event.delay"}}
+	m := contract.Model{Name: "route_stats", Key: []string{"route"}, Columns: []contract.Column{
+		{Name: "route", Type: "text"}, {Name: "flights", Type: "int64"}, {Name: "delay", Type: "int64"}, {Name: "worst", Type: "int32"}, {Name: "total", Type: "decimal(12,2)"},
+	}, Handlers: []contract.Handler{h}}
+	if columns {
+		m.Handlers[0].Add["total"] = "event.price * event.quantity"
+	}
+	return &contract.Contract{Topics: []contract.Topic{{Name: "flights", KeyedBy: "event.route", EventType: "event.type"}}, Models: []contract.Model{m}}
+}
+
+func BenchmarkHandle(b *testing.B) {
+	body := `{"type":"Flown","route":"SFO-JFK","date":"2001-01-10T18:20:00Z","delay":93,"distance":405,"price":19.99,"quantity":3}`
+	for name, c := range map[string]*contract.Contract{"paths": benchContract(false), "decimals": benchContract(true)} {
+		b.Run(name, func(b *testing.B) {
+			p, err := Compile(c)
+			if err != nil {
+				b.Fatal(err)
+			}
+			ev := p.NewEvaluator()
+			rec := &event.Record{Key: []byte("SFO-JFK"), Value: []byte(body)}
+			tp := event.TopicPartition{Topic: "flights"}
+			out := make([]fold.Effect, 0, 8)
+			b.ReportAllocs()
+			for b.Loop() {
+				if out, _, err = ev.Handle(tp, rec, out[:0]); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
