@@ -5,6 +5,7 @@ package codecs
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"unicode/utf8"
 	"unsafe"
@@ -68,11 +69,17 @@ func (d *JSON) Decode(b []byte) (Doc, error) {
 		return Doc{}, decodeError("the payload is not JSON, or is nested deeper than %d levels", MaxDepth)
 	}
 	escaped := bytes.IndexByte(b, '\\') >= 0
+	if escaped && bytes.IndexFunc(b, isControl) >= 0 && !json.Valid(b) {
+		// fastjson overlooks a bare control character that stands before an escape.
+		return Doc{}, decodeError("the payload is not JSON: a string contains a bare control character")
+	}
 	if escaped && halfSurrogate(unsafe.String(unsafe.SliceData(b), len(b))) {
 		return Doc{}, decodeError(`the payload escapes half a surrogate pair (\ud800 to \udfff)`)
 	}
 	return Doc{Value: v, Escaped: escaped}, nil
 }
+
+func isControl(r rune) bool { return r < 0x20 }
 
 // halfSurrogate looks for \uD8xx without \uDCxx after it, and the other way round.
 // The text is valid JSON: a backslash occurs in strings only and starts an escape.
