@@ -174,7 +174,7 @@ func (d *differ) handlers(path string, x, y *contract.Model) {
 
 func (d *differ) handler(path string, a, b canonicalHandler) {
 	d.text(path+".topic", a.Topic, b.Topic)
-	d.text(path+".events", strings.Join(a.Events, ", "), strings.Join(b.Events, ", "))
+	d.text(path+".events", quoted(a.Events), quoted(b.Events))
 	d.text(path+".when", a.When, b.When)
 	d.text(path+".onAbsent", a.OnAbsent, b.OnAbsent)
 	if a.Delete != b.Delete {
@@ -215,4 +215,13 @@ func pair[T any](a, b []T, name func(T) string, f func(string, *T, *T)) {
 			f(name(b[i]), nil, &b[i])
 		}
 	}
+}
+
+// quoted lists event types so that no two lists look the same; "" for none.
+func quoted(events []string) string {
+	var out []string
+	for _, e := range events {
+		out = append(out, fmt.Sprintf("%q", e))
+	}
+	return strings.Join(out, ", ")
 }
