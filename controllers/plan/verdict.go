@@ -1,0 +1,229 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/controllers/actions"
+	"github.com/projectionist-dev/projectionist/controllers/progress"
+)
+
+// verdict is the table of states, in the order in which a reader should learn
+// of them: what needs a human first, then what is waited for, then how far it is.
+func verdict(o *Observation, src, st Fact) Verdict {
+	if o.Conflict != "" {
+		return stuck(v1alpha1.ReasonObjectTaken, o.Conflict)
+	}
+	if v, is := stopped(o); is {
+		return v
+	}
+	if v, is := specVerdict(o); is {
+		return v
+	}
+	if v, is := waiting(o, src, st); is {
+		return v
+	}
+	if v, is := preparing(o); is {
+		return v
+	}
+	if o.Projection.Spec.Suspend != nil && *o.Projection.Spec.Suspend {
+		return Verdict{metav1.ConditionFalse, Done, v1alpha1.ReasonSuspended,
+			"spec.suspend is set: no event is applied; tables and positions stay. Set it to false to go on"}
+	}
+	if v, is := starting(o); is {
+		return v
+	}
+	return following(o)
+}
+
+// stopped is a partition that needs a human.
+func stopped(o *Observation) (Verdict, bool) {
+	var first *progress.Partition
+	more := 0
+	for i := range o.Progress.Partitions {
+		p := &o.Progress.Partitions[i]
+		if p.Stopped == nil {
+			continue
+		}
+		if first == nil {
+			first = p
+		} else {
+			more++
+		}
+	}
+	if first == nil {
+		return Verdict{}, false
+	}
+	s := first.Stopped
+	message := fmt.Sprintf("Partition %s/%d stopped at position %s: %s. Nothing after this event was applied on this partition",
+		first.Topic, first.Partition, s.Position, strings.TrimRight(at(s.Path, s.Message), "."))
+	if more > 0 {
+		message += fmt.Sprintf(". %d more %s stopped, too", more, plural(int64(more), "partition"))
+	}
+	return stuck(reasonOr(s.Reason, v1alpha1.ReasonHandlerError), message), true
+}
+
+// specVerdict is a newest spec that is not in effect.
+func specVerdict(o *Observation) (Verdict, bool) {
+	goesOn := ""
+	if o.Running != nil {
+		goesOn = fmt.Sprintf("Revision %s goes on as before", o.Running.Revision)
+	}
+	switch {
+	case o.Spec.Contract == nil && o.Spec.Reason == v1alpha1.ReasonReferenceMissing:
+		return working(o.Spec.Reason, joined(o.Spec.Message, goesOn)), true
+	case o.Spec.Contract == nil:
+		return stuck(reasonOr(o.Spec.Reason, v1alpha1.ReasonInvalidSpec), joined(o.Spec.Message, goesOn)), true
+	case o.Target.Lost:
+		return stuck(v1alpha1.ReasonRebuildRequired, fmt.Sprintf(
+			"the contract of revision %s, which runs, is gone, and the spec is revision %s. %s. Put the spec back to what it was, or make a Projection of another name",
+			o.Running.Revision, o.Spec.Contract.Revision, goesOn)), true
+	case o.Target.Rebuild:
+		return rebuild(o.Spec, o.Running.Revision, goesOn), true
+	}
+	if g := o.Prepare.Result; g != nil && g.OK && g.Prepare != nil && !o.Prepared() {
+		return rebuild(o.Spec, g.Prepare.ActiveRevision, "Its tables stay as they are"), true
+	}
+	return Verdict{}, false
+}
+
+func rebuild(s Spec, active, goesOn string) Verdict {
+	return stuck(v1alpha1.ReasonRebuildRequired, joined(
+		fmt.Sprintf("rows already written would differ: the spec is revision %s, the tables hold revision %s", s.Contract.Revision, active),
+		strings.TrimRight(s.Changes, ".\n"), goesOn,
+		"This release does not rebuild: put the spec back, or make a Projection of another name"))
+}
+
+// waiting is a broker, topic or store that does not answer.
+func waiting(o *Observation, src, st Fact) (Verdict, bool) {
+	suspended := o.Projection.Spec.Suspend != nil && *o.Projection.Spec.Suspend
+	if suspended && o.Running != nil && o.Prepared() {
+		return Verdict{}, false
+	}
+	switch {
+	case st.Status != metav1.ConditionTrue:
+		return working(v1alpha1.ReasonWaitingForStore, st.Message), true
+	case src.Status != metav1.ConditionTrue:
+		return working(v1alpha1.ReasonWaitingForSource, src.Message), true
+	}
+	return Verdict{}, false
+}
+
+func preparing(o *Observation) (Verdict, bool) {
+	switch {
+	case o.Prepare.OK():
+		return Verdict{}, false
+	case o.Prepare.Failed():
+		v := failed(o.Prepare.Result)
+		if o.Prepare.Result.Reason == actions.ReasonProbeFailed {
+			v.Reason = v1alpha1.ReasonPrepareFailed
+		}
+		return v, true
+	case o.Prepare.Hindered != nil:
+		return failed(o.Prepare.Hindered), true
+	}
+	return working(v1alpha1.ReasonPreparing, "a Job makes tables, views and positions in the store"), true
+}
+
+// starting is a Deployment that is not yet as the newest spec wants it.
+func starting(o *Observation) (Verdict, bool) {
+	if o.Running == nil || o.Running.Deployment == nil {
+		return working(v1alpha1.ReasonStarting, "projector pods are being started"), true
+	}
+	d := o.Running.Deployment
+	trouble := podTrouble(o)
+	want := int32(1)
+	if d.Spec.Replicas != nil {
+		want = *d.Spec.Replicas
+	}
+	rolled := d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas >= want && d.Status.Replicas <= d.Status.UpdatedReplicas
+	switch {
+	case !o.Progress.Heard && anyReady(o):
+		return unknown(v1alpha1.ReasonProjectorsUnreachable, "no projector pod answers the operator on its port: "+pollErrors(o)+
+			". See their logs, and let the operator's namespace reach port 8080 where a NetworkPolicy forbids it"), true
+	case trouble != "" && (!rolled || !o.Progress.Heard):
+		return working(v1alpha1.ReasonPodsFailing, trouble), true
+	case !rolled:
+		return working(v1alpha1.ReasonStarting, "projector pods of the newest spec are being started"), true
+	case !o.Progress.Heard:
+		return working(v1alpha1.ReasonStarting, "projector pods are being started"), true
+	}
+	return Verdict{}, false
+}
+
+func anyReady(o *Observation) bool {
+	for i := range o.Pods {
+		for _, c := range o.Pods[i].Status.Conditions {
+			if c.Type == "Ready" && c.Status == "True" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func podTrouble(o *Observation) string {
+	for i := range o.Pods {
+		if why := actions.Waiting(&o.Pods[i], o.Now); why != "" {
+			return "projector pod " + o.Pods[i].Name + " does not run: " + why
+		}
+	}
+	d := o.Running.Deployment
+	for _, c := range d.Status.Conditions {
+		if c.Type == "ReplicaFailure" && c.Status == "True" {
+			return "projector pods cannot be made: " + bounded(c.Message, 512)
+		}
+	}
+	return ""
+}
+
+// pollErrors gives one class of failure, the same one for the same set.
+func pollErrors(o *Observation) string {
+	best := ""
+	for _, e := range o.Progress.Errors {
+		if best == "" || e < best {
+			best = e
+		}
+	}
+	return orElse(best, "there is no address to ask")
+}
+
+// following is how far the projectors are. Behind is the time since a partition
+// was last seen caught up; one that never was counts from its newest applied
+// event. A partition without an owner is only late once that time is over the
+// target, so that a rebalance changes nothing.
+func following(o *Observation) Verdict {
+	target := time.Duration(max(o.Projection.Spec.LagTargetSeconds, 1)) * time.Second
+	var late, unowned, once int
+	for _, p := range o.Progress.Partitions {
+		if p.Known && p.Behind <= target {
+			continue
+		}
+		late++
+		if !p.Owned {
+			unowned++
+		}
+		if p.Once {
+			once++
+		}
+	}
+	total := len(o.Progress.Partitions)
+	switch {
+	case total == 0:
+		return working(v1alpha1.ReasonStarting, "the projectors have not taken any partition yet")
+	case late == 0:
+		return ready(v1alpha1.ReasonCaughtUp, fmt.Sprintf("all %d partitions are caught up, or behind by less than lagTargetSeconds", total))
+	case unowned == late:
+		return working(v1alpha1.ReasonStarting, "partitions wait for a projector to take them")
+	case once == late:
+		return working(v1alpha1.ReasonLagging, fmt.Sprintf("events come in faster than they are applied: partitions are behind by more than lagTargetSeconds (%s). More replicas, up to one for each partition, may help", target))
+	}
+	return working(v1alpha1.ReasonCatchingUp, "events that were there before are being applied")
+}

@@ -1,0 +1,206 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package progress
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/projectionist-dev/projectionist/contract"
+)
+
+// keepAnswer is how long the last answer of a projection stands in for pods
+// that do not answer, so that one lost poll or a rebalance changes no condition.
+const keepAnswer = 20 * time.Second
+
+// PartitionKey names a partition of a topic.
+type PartitionKey struct {
+	Topic     string
+	Partition int32
+}
+
+// Partition is what is known of one partition.
+type Partition struct {
+	contract.PartitionStatus
+	Pod string
+	// Behind is how long ago it was last seen caught up; Known is false where that was never seen.
+	Behind time.Duration
+	Known  bool
+	// Once is true when it was seen caught up at least once.
+	Once bool
+	// Owned is false while no pod that answered reports it.
+	Owned bool
+}
+
+// Key names it.
+func (p Partition) Key() PartitionKey { return PartitionKey{p.Topic, p.Partition} }
+
+// Snapshot is what the pods said, put together.
+type Snapshot struct {
+	// Asked and Answered count pods.
+	Asked, Answered int
+	// Errors are classes of failure by pod.
+	Errors map[string]string
+	// Fresh is false when Statuses are remembered from an earlier poll.
+	Fresh bool
+	// Heard is false when nothing is known at all.
+	Heard  bool
+	Source contract.Health
+	Store  contract.Health
+	// Expected is the number of partitions per topic, as projectors last saw it at the broker.
+	Expected   map[string]int32
+	Partitions []Partition
+}
+
+// Tracker remembers, per projection and revision, when partitions were last
+// seen caught up, and the last answers. It is safe for concurrent use.
+type Tracker struct {
+	mu    sync.Mutex
+	items map[types.NamespacedName]*memory
+}
+
+type memory struct {
+	uid      types.UID
+	revision string
+	caughtUp map[PartitionKey]time.Time
+	once     map[PartitionKey]bool
+	last     *Snapshot
+	lastAt   time.Time
+}
+
+// NewTracker makes an empty Tracker.
+func NewTracker() *Tracker { return &Tracker{items: map[types.NamespacedName]*memory{}} }
+
+// Forget drops what is known of a projection.
+func (t *Tracker) Forget(key types.NamespacedName) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.items, key)
+}
+
+// Merge puts answers together with what is remembered.
+func (t *Tracker) Merge(key types.NamespacedName, uid types.UID, revision string, answers []Answer, now time.Time) Snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m := t.items[key]
+	if m == nil || m.uid != uid || m.revision != revision {
+		m = &memory{uid: uid, revision: revision, caughtUp: map[PartitionKey]time.Time{}, once: map[PartitionKey]bool{}}
+		t.items[key] = m
+	}
+	s := combine(answers)
+	if s.Answered == 0 {
+		if m.last != nil && now.Sub(m.lastAt) <= keepAnswer {
+			kept := *m.last
+			kept.Asked, kept.Answered, kept.Errors, kept.Fresh = s.Asked, 0, s.Errors, false
+			kept.Partitions = m.age(kept.Partitions, now)
+			return kept
+		}
+		return s
+	}
+	m.remember(s.Partitions, now)
+	s.Partitions = m.age(m.complete(s), now)
+	m.last, m.lastAt = &s, now
+	return s
+}
+
+func combine(answers []Answer) Snapshot {
+	s := Snapshot{Asked: len(answers), Errors: map[string]string{}, Expected: map[string]int32{}}
+	s.Source, s.Store = contract.Health{OK: true}, contract.Health{OK: true}
+	index := map[PartitionKey]int{}
+	for _, a := range answers {
+		if a.Err != nil {
+			s.Errors[a.Target.Pod] = a.Err.Error()
+			continue
+		}
+		s.Answered++
+		s.Fresh, s.Heard = true, true
+		s.Source = worse(s.Source, a.Status.Source)
+		s.Store = worse(s.Store, a.Status.Store)
+		for topic, n := range a.Status.TopicPartitions {
+			s.Expected[topic] = max(s.Expected[topic], n)
+		}
+		for _, p := range a.Status.Partitions {
+			key := PartitionKey{p.Topic, p.Partition}
+			item := Partition{PartitionStatus: p, Pod: a.Target.Pod, Owned: true}
+			// A pod that lost a partition may report it a little longer: the newer report wins.
+			if i, ok := index[key]; ok {
+				if p.UpdatedAt.After(s.Partitions[i].UpdatedAt) {
+					s.Partitions[i] = item
+				}
+				continue
+			}
+			index[key] = len(s.Partitions)
+			s.Partitions = append(s.Partitions, item)
+		}
+	}
+	return s
+}
+
+func worse(a, b contract.Health) contract.Health {
+	if a.OK && !b.OK {
+		return b
+	}
+	return a
+}
+
+// remember notes which partitions are caught up. One that is seen for the first
+// time and is not counts from its newest applied event.
+func (m *memory) remember(ps []Partition, now time.Time) {
+	for _, p := range ps {
+		_, seen := m.caughtUp[p.Key()]
+		switch {
+		case p.CaughtUp && p.Stopped == nil:
+			m.caughtUp[p.Key()], m.once[p.Key()] = now, true
+		case !seen && !p.EventTime.IsZero():
+			m.caughtUp[p.Key()] = p.EventTime
+		}
+	}
+}
+
+// complete adds the partitions that the topics have and no pod reports.
+func (m *memory) complete(s Snapshot) []Partition {
+	have := make(map[PartitionKey]bool, len(s.Partitions))
+	for _, p := range s.Partitions {
+		have[p.Key()] = true
+	}
+	before := map[PartitionKey]Partition{}
+	if m.last != nil {
+		for _, p := range m.last.Partitions {
+			before[p.Key()] = p
+		}
+	}
+	out := s.Partitions
+	for topic, n := range s.Expected {
+		for i := range n {
+			key := PartitionKey{topic, i}
+			if have[key] {
+				continue
+			}
+			p, seen := before[key]
+			if !seen {
+				p.PartitionStatus = contract.PartitionStatus{Topic: topic, Partition: i}
+			}
+			// Who had it is gone, and so may be what stopped it.
+			p.Owned, p.Pod, p.Stopped = false, "", nil
+			out = append(out, p)
+		}
+	}
+	sortPartitions(out)
+	return out
+}
+
+func (m *memory) age(ps []Partition, now time.Time) []Partition {
+	out := make([]Partition, len(ps))
+	for i, p := range ps {
+		at, ok := m.caughtUp[p.Key()]
+		p.Known, p.Behind, p.Once = ok, 0, m.once[p.Key()]
+		if ok {
+			p.Behind = max(now.Sub(at), 0)
+		}
+		out[i] = p
+	}
+	return out
+}

@@ -1,0 +1,284 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile"
+	"github.com/projectionist-dev/projectionist/controllers/actions"
+	"github.com/projectionist-dev/projectionist/controllers/plan"
+	"github.com/projectionist-dev/projectionist/controllers/progress"
+	"github.com/projectionist-dev/projectionist/controllers/resources"
+)
+
+// observe reads all that a decision about a projection needs.
+func (r *ProjectionReconciler) observe(ctx context.Context, p *v1alpha1.Projection) (*world, error) {
+	w := &world{Observation: plan.Observation{Now: r.Now(), Projection: p}}
+	if err := r.observeReferences(ctx, w); err != nil {
+		return nil, err
+	}
+	if err := r.observeRunning(ctx, w); err != nil {
+		return nil, err
+	}
+	w.Spec = r.compile(w)
+	var err error
+	if w.Target, err = plan.Aim(w.Spec, w.Running); err != nil {
+		return nil, err
+	}
+	if err := r.observeProgress(ctx, w); err != nil {
+		return nil, err
+	}
+	if w.Target.Contract == nil {
+		return w, nil
+	}
+	w.request = contract.Request{Action: contract.ActionPrepare}
+	w.Prepare, err = r.ask(ctx, p, contract.ActionPrepare, actions.Question{
+		Inputs: w.Target.Inputs, Hold: !plan.MayPrepare(&w.Observation),
+	})
+	return w, err
+}
+
+func (r *ProjectionReconciler) observeReferences(ctx context.Context, w *world) error {
+	p := w.Projection
+	store := &v1alpha1.ReadStore{}
+	found, err := r.get(ctx, p.Namespace, p.Spec.StoreRef.Name, store)
+	if err != nil {
+		return err
+	}
+	if found {
+		w.Store = store
+	}
+	w.Topics = map[string]*v1alpha1.EventTopic{}
+	for _, ref := range p.Spec.Topics {
+		topic := &v1alpha1.EventTopic{}
+		if found, err = r.get(ctx, p.Namespace, ref.Name, topic); err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		w.Topics[ref.Name] = topic
+		if w.Broker != nil {
+			continue
+		}
+		broker := &v1alpha1.EventBroker{}
+		if found, err = r.get(ctx, p.Namespace, topic.Spec.BrokerRef.Name, broker); err != nil {
+			return err
+		}
+		if found {
+			w.Broker = broker
+		}
+	}
+	return nil
+}
+
+func (r *ProjectionReconciler) get(ctx context.Context, namespace, name string, into client.Object) (bool, error) {
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, into)
+	return err == nil, client.IgnoreNotFound(err)
+}
+
+// compile gives the newest spec's contract, or why there is none.
+func (r *ProjectionReconciler) compile(w *world) plan.Spec {
+	in := compile.Input{Projection: w.Projection, Cluster: r.Options.ClusterID, Facts: map[string]contract.TopicFacts{}}
+	for _, name := range sortedKeys(w.Topics) {
+		topic := w.Topics[name]
+		in.Topics = append(in.Topics, *topic)
+		if topic.Status.Partitions > 0 {
+			in.Facts[name] = contract.TopicFacts{
+				ID: topic.Status.TopicID, Partitions: topic.Status.Partitions, CleanupPolicy: topic.Status.CleanupPolicy,
+			}
+		}
+	}
+	if w.Broker != nil {
+		in.Brokers = append(in.Brokers, *w.Broker)
+	}
+	if w.Store != nil {
+		in.Stores = append(in.Stores, *w.Store)
+	}
+	compiled, problems := compile.Compile(in)
+	if compiled == nil {
+		reason, message := compile.Summary(problems)
+		return plan.Spec{Reason: reason, Message: message}
+	}
+	spec := plan.Spec{Contract: compiled}
+	if w.Running != nil && w.Running.Contract != nil {
+		spec.SameData = compile.KeepIdentity(w.Running.Contract, compiled)
+		if !spec.SameData {
+			spec.Changes = changes(compile.Diff(w.Running.Contract, compiled))
+		}
+	}
+	return spec
+}
+
+// changes says in a few lines what asks for a rebuild.
+func changes(all []compile.Change) string {
+	const limit = 3
+	var lines []string
+	more := 0
+	for _, c := range all {
+		switch {
+		case !c.Rebuild:
+		case len(lines) == limit:
+			more++
+		default:
+			lines = append(lines, c.String())
+		}
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(lines, "; ")
+}
+
+// observeRunning finds the projection's own objects and the revision that runs:
+// the one that has a Deployment.
+func (r *ProjectionReconciler) observeRunning(ctx context.Context, w *world) error {
+	lists := []client.ObjectList{
+		&corev1.ConfigMapList{}, &appsv1.DeploymentList{}, &policyv1.PodDisruptionBudgetList{},
+		&corev1.ServiceAccountList{}, &networkingv1.NetworkPolicyList{},
+	}
+	for _, list := range lists {
+		if err := r.Client.List(ctx, list, client.InNamespace(w.Projection.Namespace), client.MatchingLabels{
+			resources.LabelProjection: resources.Bounded(w.Projection.Name), resources.LabelManagedBy: resources.ManagedBy,
+		}); err != nil {
+			return err
+		}
+		for _, o := range items(list) {
+			if metav1.IsControlledBy(o, w.Projection) {
+				w.children = append(w.children, o)
+			}
+		}
+	}
+	for _, o := range w.children {
+		d, ok := o.(*appsv1.Deployment)
+		if !ok || !d.DeletionTimestamp.IsZero() || d.Labels[resources.LabelRevision] == "" {
+			continue
+		}
+		// Of several, which only a hand can have made, the oldest is what readers see.
+		if w.Running == nil || d.CreationTimestamp.Before(&w.Running.Deployment.CreationTimestamp) {
+			w.Running = &plan.Running{Revision: d.Labels[resources.LabelRevision], Deployment: d}
+		}
+	}
+	if w.Running != nil {
+		w.Running.Contract = storedContract(w)
+	}
+	return nil
+}
+
+// storedContract reads what the Deployment mounts, nil where that is gone or is not what it says.
+func storedContract(w *world) *contract.Contract {
+	mounted := map[string]bool{}
+	for _, v := range w.Running.Deployment.Spec.Template.Spec.Volumes {
+		if v.ConfigMap != nil {
+			mounted[v.ConfigMap.Name] = true
+		}
+	}
+	for _, o := range w.children {
+		m, ok := o.(*corev1.ConfigMap)
+		if !ok || !mounted[m.Name] {
+			continue
+		}
+		c := new(contract.Contract)
+		if json.Unmarshal([]byte(m.Data[resources.ContractKey]), c) == nil && c.Revision == w.Running.Revision {
+			return c
+		}
+	}
+	return nil
+}
+
+// observeProgress asks the projectors.
+func (r *ProjectionReconciler) observeProgress(ctx context.Context, w *world) error {
+	if w.Running == nil {
+		return nil
+	}
+	p := w.Projection
+	in := client.InNamespace(p.Namespace)
+	match := client.MatchingLabels(resources.ProjectorSelector(resources.Bounded(p.Name), w.Running.Revision))
+	var pods corev1.PodList
+	var sets appsv1.ReplicaSetList
+	if err := r.Client.List(ctx, &pods, in, match); err != nil {
+		return err
+	}
+	if err := r.Client.List(ctx, &sets, in, match); err != nil {
+		return err
+	}
+	w.Pods = progress.Own(p.UID, w.Running.Deployment, sets.Items, pods.Items)
+	targets := progress.Targets(p.UID, w.Running.Deployment, sets.Items, pods.Items)
+	answers := progress.Ask(ctx, r.Poller, string(p.UID), w.Running.Revision, targets)
+	w.Progress = r.Tracker.Merge(client.ObjectKeyFromObject(p), p.UID, w.Running.Revision, answers, w.Now)
+	if len(targets) == 0 && suspended(p) {
+		w.Progress = progress.Snapshot{}
+	}
+	return nil
+}
+
+func suspended(p *v1alpha1.Projection) bool { return p.Spec.Suspend != nil && *p.Spec.Suspend }
+
+func items(list client.ObjectList) []client.Object {
+	var out []client.Object
+	switch l := list.(type) {
+	case *corev1.ConfigMapList:
+		out = pointers[corev1.ConfigMap](l.Items)
+	case *appsv1.DeploymentList:
+		out = pointers[appsv1.Deployment](l.Items)
+	case *policyv1.PodDisruptionBudgetList:
+		out = pointers[policyv1.PodDisruptionBudget](l.Items)
+	case *corev1.ServiceAccountList:
+		out = pointers[corev1.ServiceAccount](l.Items)
+	case *networkingv1.NetworkPolicyList:
+		out = pointers[networkingv1.NetworkPolicy](l.Items)
+	}
+	return out
+}
+
+func pointers[T any, P interface {
+	*T
+	client.Object
+}](in []T) []client.Object {
+	out := make([]client.Object, len(in))
+	for i := range in {
+		out[i] = P(&in[i])
+	}
+	return out
+}
+
+func kindOf(o client.Object) string {
+	switch o.(type) {
+	case *corev1.ConfigMap:
+		return "ConfigMap"
+	case *appsv1.Deployment:
+		return "Deployment"
+	case *policyv1.PodDisruptionBudget:
+		return "PodDisruptionBudget"
+	case *corev1.ServiceAccount:
+		return "ServiceAccount"
+	case *networkingv1.NetworkPolicy:
+		return "NetworkPolicy"
+	}
+	return ""
+}
+
+// isTerminating reports whether the projection's namespace is being deleted.
+func (r *ProjectionReconciler) isTerminating(ctx context.Context, namespace string) (bool, error) {
+	ns := &corev1.Namespace{}
+	err := r.Live.Get(ctx, client.ObjectKey{Name: namespace}, ns)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return err == nil && !ns.DeletionTimestamp.IsZero(), err
+}

@@ -1,0 +1,67 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resources
+
+// The labels of everything that the operator makes. The operator's caches hold
+// only objects that carry LabelManagedBy.
+const (
+	LabelName      = "app.kubernetes.io/name"
+	LabelInstance  = "app.kubernetes.io/instance"
+	LabelComponent = "app.kubernetes.io/component"
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+
+	// ManagedBy is the value of LabelManagedBy.
+	ManagedBy = "projectionist"
+
+	// LabelProjection is the name of the Projection.
+	LabelProjection = "projectionist.dev/projection"
+	// LabelRevision is the revision that an object belongs to.
+	LabelRevision = "projectionist.dev/revision"
+	// LabelOwnerUID is the UID of the resource that a Job acts for.
+	LabelOwnerUID = "projectionist.dev/owner-uid"
+	// LabelAction is the contract.Action of a Job.
+	LabelAction = "projectionist.dev/action"
+
+	// AnnotationContractHash on pods is the digest of the contract that they run.
+	AnnotationContractHash = "projectionist.dev/contract-hash"
+	// AnnotationInputs on Jobs is the digest of what the Job was asked.
+	AnnotationInputs = "projectionist.dev/inputs"
+	// AnnotationSequence on Jobs counts the Jobs of one owner and action.
+	AnnotationSequence = "projectionist.dev/sequence"
+	// AnnotationAttempt on Jobs counts those in a row that asked the same and failed, from 1.
+	AnnotationAttempt = "projectionist.dev/attempt"
+	// AnnotationResult on Jobs is the contract.Result that the Job ended with.
+	AnnotationResult = "projectionist.dev/result"
+	// AnnotationLastGood on Jobs is the newest successful contract.Result before this Job, for the same inputs.
+	AnnotationLastGood = "projectionist.dev/last-good-result"
+
+	// ComponentProjector and ComponentAction are values of LabelComponent.
+	ComponentProjector = "projector"
+	ComponentAction    = "action"
+)
+
+// ProjectionLabels are on every object of a projection; revision may be empty.
+func ProjectionLabels(projection, revision string) map[string]string {
+	l := map[string]string{
+		LabelName:       "projectionist",
+		LabelInstance:   projection,
+		LabelComponent:  ComponentProjector,
+		LabelManagedBy:  ManagedBy,
+		LabelProjection: projection,
+	}
+	if revision != "" {
+		l[LabelRevision] = revision
+	}
+	return l
+}
+
+// ProjectorSelector selects the pods of a projection; with a revision, of that
+// revision only.
+func ProjectorSelector(projection, revision string) map[string]string {
+	s := map[string]string{LabelProjection: projection, LabelComponent: ComponentProjector}
+	if revision != "" {
+		s[LabelRevision] = revision
+	}
+	return s
+}
