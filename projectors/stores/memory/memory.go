@@ -199,3 +199,21 @@ func (s *Store) revision(c *contract.Contract) *revision {
 func invalid(format string, args ...any) error {
 	return &stores.EnvironmentError{Reason: "InvalidDefinition", Message: fmt.Sprintf(format, args...)}
 }
+
+// View counts the rows that readers of a view see; 0 when there is none.
+func (s *Store) View(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.relations[name]
+	if r == nil || r.owner == nil || !r.view {
+		return 0
+	}
+	p := s.projections[*r.owner]
+	active := p.revisions[p.active]
+	for m := range active.models {
+		if active.models[m].Name == name {
+			return len(active.rows[m])
+		}
+	}
+	return 0
+}
