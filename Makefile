@@ -13,7 +13,7 @@ export CGO_ENABLED := 0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMG ?= ghcr.io/projectionist-dev/projectionist:$(VERSION)
-TOOLS := $(abspath bin/tools)
+TOOLS := bin/tools
 GO_PACKAGES := ./...
 
 ##@ Everyday

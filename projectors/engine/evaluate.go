@@ -68,7 +68,7 @@ func (f *folder) fold(u *unit, records []event.Record, next int64) {
 			return
 		}
 		u.events++
-		if outcome == handlers.Applied {
+		if outcome.Result == handlers.Applied {
 			u.applied++
 		}
 		u.eventTime = max(u.eventTime, r.Timestamp)
