@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -46,10 +45,8 @@ func newHarness(t testing.TB, bootstrap []string) *harness {
 		Bootstrap: bootstrap, Topics: topics, Heartbeat: 100 * time.Millisecond, SessionTimeout: 6 * time.Second,
 		RebalanceTimeout: 6 * time.Second, JoinBackoff: 100 * time.Millisecond, GrowthInterval: 100 * time.Millisecond,
 		FetchMaxWait: 200 * time.Millisecond, LeaderGrace: 10 * time.Second, BeyondEndGrace: time.Second,
-		DialTimeout: 2 * time.Second, RequestTimeout: 10 * time.Second, Logf: t.Logf,
+		DialTimeout: 2 * time.Second, RequestTimeout: 10 * time.Second,
 	}
-	// Client goroutines may speak after the test.
-	h.cfg.Logf = nil
 	return h
 }
 
@@ -256,12 +253,4 @@ func fakeHarness(t testing.TB, opts ...kfake.Opt) (*kfake.Cluster, *harness) {
 
 func at(topic string, p int32) event.TopicPartition {
 	return event.TopicPartition{Topic: topic, Partition: p}
-}
-
-func values(rs []event.Record) string {
-	var out []string
-	for _, r := range rs {
-		out = append(out, string(r.Value))
-	}
-	return strings.Join(out, " ")
 }

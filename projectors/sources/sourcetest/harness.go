@@ -82,10 +82,13 @@ func (r *Reader) Step(ctx context.Context, t testing.TB) {
 			ask = append(ask, *p)
 		}
 	}
+	if len(ask) == 0 {
+		t.Fatalf("nothing is left to read: %v", r.Errors)
+	}
 	slices.SortFunc(ask, func(a, b sources.Position) int { return a.Compare(b.TopicPartition) })
 	results, err := r.Log.Fetch(ctx, ask)
 	if err != nil {
-		t.Fatalf("fetch: %v", err)
+		t.Fatalf("fetch: %v; asked %+v, bounds %v, errors %v", err, ask, r.Bounds, r.Errors)
 	}
 	for i := range results {
 		r.Take(t, &results[i])

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
@@ -44,10 +45,13 @@ func at(topic string, p int32) event.TopicPartition {
 	return event.TopicPartition{Topic: topic, Partition: p}
 }
 
+// epoch is near now: retention would take older records.
+var epoch = time.Now().UnixMilli()
+
 func numbered(from, n int) []event.Record {
 	var out []event.Record
 	for i := range n {
-		out = append(out, event.Record{Key: fmt.Append(nil, "k", from+i), Value: fmt.Append(nil, "v", from+i), Timestamp: 1700000000000 + int64(from+i)})
+		out = append(out, event.Record{Key: fmt.Append(nil, "k", from+i), Value: fmt.Append(nil, "v", from+i), Timestamp: epoch + int64(from+i)})
 	}
 	return out
 }
@@ -81,10 +85,10 @@ func records(t *testing.T, h Harness) {
 	want := map[event.TopicPartition][]event.Record{
 		at("orders", 0): numbered(0, 100),
 		at("orders", 2): {
-			{Key: []byte("null value"), Timestamp: 1},
-			{Value: []byte("null key"), Timestamp: 2},
-			{Key: []byte{}, Value: []byte{}, Timestamp: 3},
-			{Key: []byte("headers"), Value: bytes.Repeat([]byte("x"), 100_000), Timestamp: 4, Headers: []event.Header{
+			{Key: []byte("null value"), Timestamp: epoch - 1},
+			{Value: []byte("null key"), Timestamp: epoch - 2},
+			{Key: []byte{}, Value: []byte{}, Timestamp: epoch - 3},
+			{Key: []byte("headers"), Value: bytes.Repeat([]byte("x"), 100_000), Timestamp: epoch - 4, Headers: []event.Header{
 				{Key: "type", Value: []byte("OrderPlaced")}, {Key: "type", Value: []byte("again")}, {Key: "empty", Value: []byte{}},
 			}},
 		},
