@@ -51,7 +51,7 @@ func TestOrderingRule(t *testing.T) {
 			nil, "one message key per row, one partition"},
 		{"single source by a longer key", "k, l", `
   - {name: h1, topic: a, key: {k: event.k, l: event.l}, set: {x: event.x}}
-  - {name: h2, topic: a, key: {l: event.z, k: "event['k']"}, delete: true}`,
+  - {name: h2, topic: a, key: {l: event.z, k: (event.k)}, delete: true}`,
 			nil, "the key contains keyedBy, however it is written"},
 		{"single source by the message key", "k", `
   - {name: h1, topic: u, key: {k: key}, set: {x: event.x}}
