@@ -53,17 +53,49 @@ func (w *Writer) Commit(ctx context.Context, c stores.Commit) error {
 	if c.Rows != nil && c.Rows.Len() > 0 && !slices.ContainsFunc(c.Advances, func(a stores.Advance) bool { return a.Next != a.Claim.Next }) {
 		return usagef("a commit has rows but moves no position")
 	}
-	return w.retry(ctx, func() error {
+	doubt := w.inDoubt(c.Advances)
+	err := w.retry(ctx, func() error {
 		err := w.attempt(ctx, &c)
-		if !errors.Is(err, errFence) {
-			return err
+		switch {
+		case errors.Is(err, errFence):
+			return w.settle(ctx, &c, doubt)
+		case err != nil && kind(err) == faultLost:
+			doubt = true
 		}
-		return w.settle(ctx, &c)
+		return err
 	})
+	w.note(c.Advances, err != nil && doubt)
+	return err
 }
 
-// settle finds out why a fence raised.
-func (w *Writer) settle(ctx context.Context, c *stores.Commit) error {
+// inDoubt tells whether an earlier call with these claims ended without an answer.
+func (w *Writer) inDoubt(advances []stores.Advance) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range advances {
+		if w.doubts[a.Claim.TopicPartition] == a.Claim.Token {
+			return true
+		}
+	}
+	return false
+}
+
+// note remembers, per partition, the claim whose last commit has no known outcome.
+func (w *Writer) note(advances []stores.Advance, doubt bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range advances {
+		if doubt {
+			w.doubts[a.Claim.TopicPartition] = a.Claim.Token
+		} else {
+			delete(w.doubts, a.Claim.TopicPartition)
+		}
+	}
+}
+
+// settle finds out why a fence raised. Only where the answer to a commit was
+// lost may the commit itself be the reason.
+func (w *Writer) settle(ctx context.Context, c *stores.Commit, doubt bool) error {
 	rows := map[event.TopicPartition]stores.Claim{}
 	err := w.cfg.rawTx(ctx, w.pool, pgx.ReadOnly, func(tx pgx.Tx) error {
 		id, err := w.projection(ctx, tx)
@@ -89,10 +121,10 @@ func (w *Writer) settle(ctx context.Context, c *stores.Commit) error {
 			return fmt.Errorf("%s of revision %s: %w", a.Claim.TopicPartition, w.revision, stores.ErrNoPosition)
 		}
 	}
-	switch what, fenced := judge(c.Advances, rows); what {
-	case outcomeCommitted:
+	switch what, fenced := judge(c.Advances, rows); {
+	case what == outcomeCommitted && doubt:
 		return nil
-	case outcomeFenced:
+	case what != outcomeNotYet:
 		return &stores.FencedError{Partitions: fenced}
 	default:
 		return errAppeared // the reason has passed: run it again

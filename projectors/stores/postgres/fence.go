@@ -135,18 +135,19 @@ const (
 // under the commit's own claim can only have been put there by this commit:
 // nobody else holds the token, and a transaction moves all of its rows or none.
 func judge(advances []stores.Advance, rows map[event.TopicPartition]stores.Claim) (outcome, []event.TopicPartition) {
-	var fenced []event.TopicPartition
-	moved, arrived := 0, 0
+	var fenced, arrived []event.TopicPartition
+	moved := 0
 	for _, a := range advances {
 		row := rows[a.Claim.TopicPartition]
+		if a.Next != a.Claim.Next {
+			moved++
+		}
 		switch {
 		case row.Epoch != a.Claim.Epoch || row.Token != a.Claim.Token || row.HeldVersion != a.Claim.HeldVersion:
 			fenced = append(fenced, a.Claim.TopicPartition)
-		case a.Next == a.Claim.Next && row.Next == a.Next:
-		case row.Next == a.Next:
-			moved, arrived = moved+1, arrived+1
 		case row.Next == a.Claim.Next:
-			moved++
+		case row.Next == a.Next:
+			arrived = append(arrived, a.Claim.TopicPartition)
 		default:
 			fenced = append(fenced, a.Claim.TopicPartition)
 		}
@@ -154,16 +155,12 @@ func judge(advances []stores.Advance, rows map[event.TopicPartition]stores.Claim
 	switch {
 	case len(fenced) > 0:
 		return outcomeFenced, fenced
-	case moved > 0 && arrived == moved:
-		return outcomeCommitted, nil
-	case arrived > 0:
-		// Another cut of the same events was committed before: the partitions in it have moved on.
-		for _, a := range advances {
-			if a.Next != a.Claim.Next && rows[a.Claim.TopicPartition].Next == a.Next {
-				fenced = append(fenced, a.Claim.TopicPartition)
-			}
-		}
-		return outcomeFenced, fenced
+	case len(arrived) == 0:
+		return outcomeNotYet, nil
+	case len(arrived) == moved:
+		return outcomeCommitted, arrived
+	default:
+		// Another cut of the same events was committed before: these have moved on.
+		return outcomeFenced, arrived
 	}
-	return outcomeNotYet, nil
 }

@@ -153,7 +153,9 @@ func TestCommitThatWaitedSeesTheTakeover(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error)
-	go func() { done <- wr.Commit(t.Context(), move(cl, 3, batch(t, c, effect("o1", change(2, fold.OpAdd, int64(1)))))) }()
+	go func() {
+		done <- wr.Commit(t.Context(), move(cl, 3, batch(t, c, effect("o1", change(2, fold.OpAdd, int64(1))))))
+	}()
 	look := &world{TB: t, ep: w.ep, sql: dial(t, w.ep)}
 	look.awaitBlocked()
 	if err := tx.Commit(t.Context()); err != nil {

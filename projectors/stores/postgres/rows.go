@@ -5,6 +5,7 @@ package postgres
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/projectionist-dev/projectionist/contract/value"
@@ -24,18 +25,39 @@ func (w *Writer) queueRows(p *pipeline, b *fold.Batch) error {
 		if needsLock(groups) {
 			p.queue(t.sqlLock(w.cfg.Schema), t.keyParams(rows), t.explain(nil))
 		}
+		loads := false
 		for _, g := range groups {
-			if g.Shape.Arms == fold.Load {
-				if err := w.load(p, t, g.Rows); err != nil {
-					return err
-				}
+			if t.mustLoad(g.Shape) {
+				loads = true
 				continue
 			}
 			sql, params := t.statement(w.cfg.Schema, g)
 			p.queue(sql, params, t.explain(addColumns(t, g.Shape)))
 		}
+		if loads {
+			// In key order over all shapes, as rows are.
+			rows = slices.DeleteFunc(rows, func(m fold.Mutation) bool { return !t.mustLoad(m.Shape()) })
+			if err := w.load(p, t, rows); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// mustLoad: beside the shapes that no statement can say, those whose adds went
+// further than their sum. A statement would have to compare each row's way with
+// the column's range; reading the rows costs little more.
+func (t *table) mustLoad(s fold.Shape) bool {
+	if s.Arms == fold.Load {
+		return true
+	}
+	for i := range t.columns {
+		if s.Touch(i) == fold.AddChecked {
+			return true
+		}
+	}
+	return false
 }
 
 // needsLock is false where one statement takes all locks itself, in key order.
@@ -44,10 +66,10 @@ func needsLock(groups []fold.Group) bool {
 		return true
 	}
 	switch groups[0].Shape.Arms {
-	case fold.Replace, fold.Upsert, fold.Load:
-		return false
-	default:
+	case fold.Delete, fold.Update:
 		return true
+	default:
+		return false
 	}
 }
 

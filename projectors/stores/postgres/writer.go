@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,10 @@ type Writer struct {
 	sql      texts
 	// id is projections.id, 0 before it is known.
 	id atomic.Int64
+
+	mu sync.Mutex
+	// doubts holds the token of each claim whose last commit has no known outcome.
+	doubts map[event.TopicPartition]string
 }
 
 var _ stores.Writer = (*Writer)(nil)
@@ -42,7 +47,7 @@ func OpenWriter(cfg Config, c *contract.Contract) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{cfg: full, who: c.Projection, revision: c.Revision}
+	w := &Writer{cfg: full, who: c.Projection, revision: c.Revision, doubts: map[event.TopicPartition]string{}}
 	for i := range c.Models {
 		t, err := newTable(c, i)
 		if err != nil {

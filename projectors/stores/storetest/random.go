@@ -112,7 +112,12 @@ func intervalsTile(t *testing.T, h Harness) {
 			}
 			epoch[p] = a.Claim.Epoch
 		}
-		c.Rows = f.batch(on("sum", add(1, int64(len(ps)))))
+		// Rows come with a move: without one nobody could tell after a lost answer whether they were applied.
+		rows := int64(0)
+		if i%4 != 0 {
+			rows = int64(len(ps))
+			c.Rows = f.batch(on("sum", add(1, rows)))
+		}
 		err := f.w.Commit(f.ctx, c)
 		if (err != nil) != (i%7 == 6) {
 			t.Fatalf("commit %d: %v", i, err)
@@ -120,7 +125,7 @@ func intervalsTile(t *testing.T, h Harness) {
 		if err != nil {
 			continue
 		}
-		sum += int64(len(ps))
+		sum += rows
 		for _, a := range c.Advances {
 			if a.Claim.Next != next[a.Claim.TopicPartition] {
 				t.Fatalf("%s: from %d after %d", a.Claim.TopicPartition, a.Claim.Next, next[a.Claim.TopicPartition])
