@@ -67,7 +67,9 @@ func TestEventThatCannotBeAppliedStopsItsPartitionAlone(t *testing.T) {
 				for k, v := range w.sent {
 					want[k] = len(v)
 				}
-				w.send(0, "key-0")
+				for range 300 {
+					w.send(0, "key-0")
+				}
 				w.send(1, "key-1")
 				w.sent["key-0"] = w.sent["key-0"][:want["key-0"]] // nothing after the stop is applied
 				p := w.start("a", nil)
@@ -227,25 +229,29 @@ func TestLostPartitionIsTakenBack(t *testing.T) {
 
 func TestGrowthKeepsTheOrderOfKeys(t *testing.T) {
 	inBubble(t, 2, func(w *world) {
-		w.store.SetHooks(storemem.Hooks{BeforeCommit: func(ctx context.Context, _ stores.Commit) error {
-			// Slow enough that the growth meets a backlog.
-			select {
-			case <-ctx.Done():
-			case <-time.After(50 * time.Millisecond):
-			}
-			return ctx.Err()
-		}})
+		// The growth meets a backlog that takes many fetches, and two members.
 		w.spread(2, 6, 3000)
-		p := w.start("a", func(c *engine.Config) { c.MaxCommitEvents = 50 })
-		time.Sleep(200 * time.Millisecond)
 		w.broker.Grow(topic, 4)
-		// key-0 moves from partition 0 to partition 3: its later events must wait.
+		// key-0 moves from partition 0 to 3, key-1 from 1 to 2: their later events must wait.
 		for range 200 {
 			w.send(3, "key-0")
 			w.send(2, "key-1")
 			w.send(0, "key-2")
 		}
-		w.until("caught up", func() bool { return w.caughtUp() && len(p.Status().Partitions) == 4 })
+		a, b := w.start("a", nil), w.start("b", nil)
+		w.until("caught up", func() bool {
+			return w.caughtUp() && len(a.Status().Partitions)+len(b.Status().Partitions) == 4
+		})
+		w.check()
+		// Growth while everything runs.
+		w.broker.Grow(topic, 5)
+		for range 50 {
+			w.send(4, "key-0")
+			w.send(1, "key-3")
+		}
+		w.until("caught up", func() bool {
+			return w.caughtUp() && len(a.Status().Partitions)+len(b.Status().Partitions) == 5
+		})
 		w.check()
 	})
 }

@@ -120,8 +120,10 @@ type projector struct {
 // start runs a projector; change may alter its configuration.
 func (w *world) start(name string, change func(*engine.Config)) *projector {
 	ctx, cancel := context.WithCancel(w.t.Context())
+	log := w.broker.Log()
+	log.MaxRecords = 40 // many batches in flight
 	cfg := engine.Config{
-		Log: w.broker.Log(), Group: w.broker.Join(w.contract.Group, topic), Writer: w.store.Writer(w.contract),
+		Log: log, Group: w.broker.Join(w.contract.Group, topic), Writer: w.store.Writer(w.contract),
 		Models: w.program.Models(), NewEvaluator: func() engine.Evaluator { return w.program.NewEvaluator() },
 		Topics: []string{topic}, Owner: name, Workers: 2,
 	}
