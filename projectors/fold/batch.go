@@ -147,10 +147,7 @@ func (b *Batch) apply(e *Effect, journal *[]undo) error {
 	t.then(&next, &single)
 	if col, bad := next.bothFail(); bad {
 		if _, before := m.bothFail(); !before {
-			if !known && journal == nil {
-				t.removeLast()
-			}
-			return t.overflow(col)
+			return t.overflow(col) // not a new row: from the identity no effect fails for certain
 		}
 	}
 	b.bytes += next.bytes() - m.bytes()

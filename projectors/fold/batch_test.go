@@ -152,6 +152,33 @@ func TestShapes(t *testing.T) {
 	}
 }
 
+func TestGroupsKeepTheOrderOfKeys(t *testing.T) {
+	b := fold.NewBatch(routes())
+	for i := range 50 {
+		e := on(fmt.Sprint(i*37%50), set(1+2*(i%2), int64(i)))
+		e.IgnoreAbsent, e.Delete = i%3 == 0, i%5 == 0
+		if e.Delete {
+			e.Changes = nil
+		}
+		if err := b.Apply(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	groups, n := fold.GroupByShape(b.Rows(0)), 0
+	for i, g := range groups {
+		n += len(g.Rows)
+		if i > 0 && groups[i-1].Shape.Compare(g.Shape) >= 0 {
+			t.Errorf("group %v after %v", g.Shape, groups[i-1].Shape)
+		}
+		if !slices.IsSortedFunc(g.Rows, func(x, y fold.Mutation) int { return slices.CompareFunc(x.Key(), y.Key(), value.Compare) }) {
+			t.Errorf("group %v is not in key order", g.Shape)
+		}
+	}
+	if len(groups) != 5 || n != 50 {
+		t.Fatalf("%d groups of %d rows", len(groups), n)
+	}
+}
+
 func TestEffectsThatDoNothingMakeNoRow(t *testing.T) {
 	b := fold.NewBatch(routes())
 	e := on("a", fold.Change{Column: 4, Op: fold.OpAppend}, add(1, nil))

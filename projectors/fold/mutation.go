@@ -123,7 +123,7 @@ func (t *table) then(m, o *mutation) {
 	case a.base == gone && m.base == gone,
 		a.base == fresh && m.base == fresh && o.base == fresh && o.absent == same:
 		m.absent = same
-	case a.base == gone && m.base != fresh:
+	case a.base == gone:
 		m.absent = stays
 	default:
 		m.absent = apart
