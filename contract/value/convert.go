@@ -109,11 +109,11 @@ func (t Type) Convert(in any) (Value, error) {
 	switch t.Kind {
 	case Text:
 		if s, ok := in.(string); ok {
-			return checkText(s, MaxTextBytes)
+			return in, checkText(s, MaxTextBytes)
 		}
 	case Bool:
-		if b, ok := in.(bool); ok {
-			return b, nil
+		if _, ok := in.(bool); ok {
+			return in, nil
 		}
 	case Int32, Int64:
 		return t.convertInt(in)
@@ -153,7 +153,7 @@ func (t Type) ConvertKey(in any) (Value, error) {
 	switch t.Kind {
 	case Text:
 		if s, ok := in.(string); ok {
-			return checkText(s, MaxKeyTextBytes)
+			return in, checkText(s, MaxKeyTextBytes)
 		}
 	case UUID:
 		if s, ok := in.(string); ok {
@@ -182,16 +182,16 @@ func (t Type) ConvertKey(in any) (Value, error) {
 	return t.Convert(in)
 }
 
-func checkText(s string, limit int) (Value, error) {
+func checkText(s string, limit int) error {
 	switch {
 	case len(s) > limit:
-		return nil, errf("longer than %d bytes", limit)
+		return errf("longer than %d bytes", limit)
 	case strings.IndexByte(s, 0) >= 0:
-		return nil, errf("a string with a NUL character, which a text column cannot hold")
+		return errf("a string with a NUL character, which a text column cannot hold")
 	case !utf8.ValidString(s):
-		return nil, errf("not valid UTF-8")
+		return errf("not valid UTF-8")
 	}
-	return s, nil
+	return nil
 }
 
 func (t Type) convertList(in any) (Value, error) {
@@ -240,6 +240,9 @@ func (t Type) convertInt(in any) (Value, error) {
 	}
 	if t.Kind == Int32 && (n < math.MinInt32 || n > math.MaxInt32) {
 		return nil, errf("out of the range of int32")
+	}
+	if _, ok := in.(int64); ok {
+		return in, nil // as it is boxed already
 	}
 	return n, nil
 }
