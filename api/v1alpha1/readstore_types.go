@@ -13,6 +13,8 @@ type ReadStoreSpec struct {
 }
 
 // PostgresStore says how to reach a PostgreSQL database and where in it read models live.
+// +kubebuilder:validation:XValidation:rule="self.schema != self.bookkeepingSchema",message="schema and bookkeepingSchema must differ: a model could have the name of a bookkeeping table"
+// +kubebuilder:validation:XValidation:rule="!has(self.ddlKeys) || has(self.ddlSecretRef)",message="ddlKeys says where in the Secret of ddlSecretRef things are; set ddlSecretRef"
 type PostgresStore struct {
 	// secretRef names the Secret with user name and password, and where they are not given here, host, port and database.
 	// A CloudNativePG app Secret and a Service Binding Secret are understood as they are; for any other, map its keys in

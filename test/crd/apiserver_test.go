@@ -1,0 +1,283 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build envtest
+
+package crd
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+)
+
+// apiServer starts an API server with our CRDs, and gives a strict client.
+func apiServer(t *testing.T) (context.Context, client.Client) {
+	t.Helper()
+	env := &envtest.Environment{
+		CRDDirectoryPaths:     []string{filepath.Join(root, "config/crd/bases")},
+		ErrorIfCRDPathMissing: true,
+	}
+	cfg, err := env.Start()
+	if err != nil {
+		t.Fatalf("no API server (set KUBEBUILDER_ASSETS to what hack/cluster/envtest-assets prints): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := env.Stop(); err != nil {
+			t.Logf("stop: %v", err)
+		}
+	})
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(cfg, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	t.Cleanup(cancel)
+	return ctx, client.WithFieldValidation(c, metav1.FieldValidationStrict)
+}
+
+func object(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	if err := yaml.UnmarshalStrict([]byte(text), &u.Object); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	u.SetNamespace("default")
+	return u
+}
+
+func TestAPIServer(t *testing.T) {
+	ctx, c := apiServer(t)
+	t.Run("copied YAML is accepted", func(t *testing.T) {
+		for _, d := range documents(t) {
+			if err := c.Create(ctx, object(t, string(d.text)), client.DryRunAll); err != nil {
+				t.Errorf("%s: %v", d.where, err)
+			}
+		}
+	})
+	t.Run("defaults", func(t *testing.T) { testDefaults(ctx, t, c) })
+	t.Run("scale", func(t *testing.T) { testScale(ctx, t, c) })
+	t.Run("immutable fields", func(t *testing.T) { testImmutable(ctx, t, c) })
+	for _, tc := range refused {
+		t.Run("refused/"+tc.name, func(t *testing.T) {
+			text := bases[tc.kind]
+			for i := 0; i < len(tc.edit); i += 2 {
+				if !strings.Contains(text, tc.edit[i]) {
+					t.Fatalf("nothing to replace: %q", tc.edit[i])
+				}
+				text = strings.ReplaceAll(text, tc.edit[i], tc.edit[i+1])
+			}
+			err := c.Create(ctx, object(t, text), client.DryRunAll)
+			switch {
+			case err == nil:
+				t.Errorf("accepted:\n%s", text)
+			case !strings.Contains(err.Error(), tc.about):
+				t.Errorf("got %v\nwant something about %q", err, tc.about)
+			}
+		})
+	}
+}
+
+// bases are specs that are accepted; refused edits them.
+var bases = map[string]string{
+	"EventBroker": `
+apiVersion: cqrs.projectionist.dev/v1alpha1
+kind: EventBroker
+metadata: {name: main}
+spec:
+  kafka:
+    bootstrapServers: ["a:9092"]
+    tls: {caSecretRef: {name: ca}}
+    authentication: {mechanism: PLAIN, secretRef: {name: user}, keys: {username: u}}
+`,
+	"EventTopic": `
+apiVersion: cqrs.projectionist.dev/v1alpha1
+kind: EventTopic
+metadata: {name: orders}
+spec:
+  brokerRef: {name: main}
+  topic: orders.v1
+  event: {type: event.type}
+  create: {partitions: 3}
+`,
+	"ReadStore": `
+apiVersion: cqrs.projectionist.dev/v1alpha1
+kind: ReadStore
+metadata: {name: read}
+spec:
+  postgres:
+    secretRef: {name: db}
+    tls: {mode: require}
+`,
+	"Projection": `
+apiVersion: cqrs.projectionist.dev/v1alpha1
+kind: Projection
+metadata: {name: summary}
+spec:
+  storeRef: {name: read}
+  topics: [{name: orders}]
+  models:
+  - name: m
+    key: [id]
+    columns: [{name: id, type: text}, {name: v, type: text}]
+    handlers:
+    - name: h
+      key: {id: event.id}
+      set: {v: event.v}
+`,
+}
+
+var refused = []struct {
+	name, kind string
+	edit       []string
+	about      string
+}{
+	{"no kind of broker", "EventBroker", []string{"  kafka:\n    bootstrapServers: [\"a:9092\"]\n    tls: {caSecretRef: {name: ca}}\n    authentication: {mechanism: PLAIN, secretRef: {name: user}, keys: {username: u}}\n", "  {}\n"}, "spec.kafka: Required value"},
+	{"nothing to connect to", "EventBroker", []string{`    bootstrapServers: ["a:9092"]` + "\n", "", ", secretRef: {name: user}, keys: {username: u}}", "}"}, "secretRef: Required value"},
+	{"no servers and no Secret", "EventBroker", []string{`    bootstrapServers: ["a:9092"]` + "\n", "", "    authentication: {mechanism: PLAIN, secretRef: {name: user}, keys: {username: u}}\n", ""}, "set bootstrapServers, or an authentication.secretRef"},
+	{"server without port", "EventBroker", []string{"a:9092", "broker"}, "should match"},
+	{"a list that is a string", "EventBroker", []string{`["a:9092"]`, "a:9092"}, "must be of type array"},
+	{"two CAs", "EventBroker", []string{"{caSecretRef: {name: ca}}", "{caSecretRef: {name: ca}, caConfigMapRef: {name: ca}}"}, "not both"},
+	{"mechanism", "EventBroker", []string{"PLAIN", "GSSAPI"}, `supported values: "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "TLS"`},
+	{"mutual TLS without TLS", "EventBroker", []string{"PLAIN", "TLS", "    tls: {caSecretRef: {name: ca}}\n", ""}, "mechanism TLS needs tls"},
+	{"unknown property of a Secret", "EventBroker", []string{"{username: u}", "{user: u}"}, "keys maps username"},
+	{"path as a Secret's name", "EventBroker", []string{"{name: user}", "{name: ../user}"}, "should match"},
+	{"group prefix", "EventBroker", []string{"    tls:", "    groupPrefix: \"a b\"\n    tls:"}, "should match"},
+	{"unknown field", "EventBroker", []string{"    tls:", "    zookeeper: x\n    tls:"}, `unknown field "spec.kafka.zookeeper"`},
+
+	{"no broker", "EventTopic", []string{"  brokerRef: {name: main}\n", ""}, "spec.brokerRef: Required value"},
+	{"topic name", "EventTopic", []string{"orders.v1", "orders/v1"}, "should match"},
+	{"topic name of dots", "EventTopic", []string{"orders.v1", ".."}, "no topic names"},
+	{"format", "EventTopic", []string{"  topic:", "  format: Avro\n  topic:"}, `supported values: "JSON"`},
+	{"partitions", "EventTopic", []string{"{partitions: 3}", "{partitions: 0}"}, "greater than or equal to 1"},
+	{"number for a string", "EventTopic", []string{"{partitions: 3}", "{partitions: 3, config: {retention.ms: -1}}"}, "must be of type string"},
+	{"nothing in event", "EventTopic", []string{"{type: event.type}", "{}"}, "at least 1 properties"},
+	{"expression length", "EventTopic", []string{"{type: event.type}", "{type: " + strings.Repeat("a", 2049) + "}"}, "may not be more than 2048"},
+
+	{"no Secret", "ReadStore", []string{"    secretRef: {name: db}\n", ""}, "spec.postgres.secretRef: Required value"},
+	{"tls mode", "ReadStore", []string{"require", "prefer"}, `supported values: "disable", "require", "verify-ca", "verify-full"`},
+	{"port", "ReadStore", []string{"    tls:", "    port: 70000\n    tls:"}, "less than or equal to 65535"},
+	{"schema name", "ReadStore", []string{"    tls:", "    schema: 'a\"b'\n    tls:"}, "should match"},
+	{"system schema", "ReadStore", []string{"    tls:", "    schema: pg_catalog\n    tls:"}, "begin with pg_"},
+	{"one schema for both", "ReadStore", []string{"    tls:", "    schema: projectionist\n    tls:"}, "must differ"},
+	{"keys of no Secret", "ReadStore", []string{"    tls:", "    ddlKeys: {username: u}\n    tls:"}, "set ddlSecretRef"},
+
+	{"name length", "Projection", []string{"{name: summary}", "{name: a" + strings.Repeat("b", 40) + "}"}, "at most 40 characters"},
+	{"name begins with a digit", "Projection", []string{"{name: summary}", "{name: 1st}"}, "beginning with a letter"},
+	{"topic twice", "Projection", []string{"[{name: orders}]", "[{name: orders}, {name: orders}]"}, "Duplicate value"},
+	{"no topics", "Projection", []string{"[{name: orders}]", "[]"}, "at least 1 item"},
+	{"model twice", "Projection", []string{"  models:\n", "  models:\n  - {name: m, key: [id], columns: [{name: id, type: text}], handlers: [{name: h, key: {id: event.id}, delete: true}]}\n"}, "Duplicate value"},
+	{"model name", "Projection", []string{"- name: m\n", "- name: 'm\"; drop'\n"}, "should match"},
+	{"model name length", "Projection", []string{"- name: m\n", "- name: " + strings.Repeat("m", 52) + "\n"}, "may not be more than 51"},
+	{"column twice", "Projection", []string{"{name: v, type: text}", "{name: id, type: text}"}, "Duplicate value"},
+	{"key that is a string", "Projection", []string{"key: [id]", "key: id"}, "must be of type array"},
+	{"default that is a number", "Projection", []string{"{name: v, type: text}", "{name: v, type: int32, default: 0}"}, "must be of type string"},
+	{"handler without key", "Projection", []string{"      key: {id: event.id}\n", ""}, "key: Required value"},
+	{"handler that does nothing", "Projection", []string{"      set: {v: event.v}\n", ""}, "give at least one of set, add, max and append, or delete: true alone"},
+	{"handler that deletes and sets", "Projection", []string{"      set:", "      delete: true\n      set:"}, "give at least one of set, add, max and append, or delete: true alone"},
+	{"on is true in YAML", "Projection", []string{"      set:", "      on: orders\n      set:"}, "unknown field"},
+	{"onAbsent", "Projection", []string{"      set:", "      onAbsent: Fail\n      set:"}, `supported values: "Create", "Ignore"`},
+	{"replicas", "Projection", []string{"  storeRef:", "  projector: {replicas: 0}\n  storeRef:"}, "greater than or equal to 1"},
+	{"what is not in this release", "Projection", []string{"  storeRef:", "  rollout: {strategy: BlueGreen}\n  storeRef:"}, `unknown field "spec.rollout"`},
+	{"deletion policy", "Projection", []string{"  storeRef:", "  deletionPolicy: Drop\n  storeRef:"}, `supported values: "Retain", "Delete"`},
+	{"label value", "Projection", []string{"  storeRef:", "  projector: {labels: {team: 'a b'}}\n  storeRef:"}, "should match"},
+}
+
+func testDefaults(ctx context.Context, t *testing.T, c client.Client) {
+	p := &v1alpha1.Projection{}
+	create(ctx, t, c, bases["Projection"], p)
+	s := p.Spec
+	if s.Projector.Replicas != 1 || s.LagTargetSeconds != 60 || s.DeletionPolicy != v1alpha1.DeletionPolicyRetain ||
+		s.Models[0].Handlers[0].OnAbsent != v1alpha1.OnAbsentCreate {
+		t.Errorf("defaults of a Projection: %+v", s)
+	}
+	if g := p.Status.ObservedGeneration; g == nil || *g != -1 {
+		t.Errorf("a fresh object's observedGeneration is %v", g)
+	}
+	r := &v1alpha1.ReadStore{}
+	create(ctx, t, c, bases["ReadStore"], r)
+	if pg := r.Spec.Postgres; pg.Schema != "public" || pg.BookkeepingSchema != "projectionist" {
+		t.Errorf("defaults of a ReadStore: %+v", pg)
+	}
+	b := &v1alpha1.EventBroker{}
+	create(ctx, t, c, bases["EventBroker"], b)
+	if b.Spec.Kafka.TLS.CASecretRef.Key != "ca.crt" {
+		t.Errorf("defaults of an EventBroker: %+v", b.Spec.Kafka.TLS)
+	}
+	e := &v1alpha1.EventTopic{}
+	create(ctx, t, c, bases["EventTopic"], e)
+	if e.Spec.Format != v1alpha1.EventFormatJSON {
+		t.Errorf("defaults of an EventTopic: %+v", e.Spec)
+	}
+}
+
+// create makes the object for the rest of the test and reads it into out.
+func create(ctx context.Context, t *testing.T, c client.Client, text string, out client.Object) {
+	t.Helper()
+	u := object(t, text)
+	if err := c.Create(ctx, u); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Delete(ctx, u); err != nil && !apierrors.IsNotFound(err) {
+			t.Error(err)
+		}
+	})
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, out); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testScale(ctx context.Context, t *testing.T, c client.Client) {
+	p := &v1alpha1.Projection{}
+	create(ctx, t, c, bases["Projection"], p)
+	scale := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "autoscaling/v1", "kind": "Scale",
+		"metadata": map[string]any{"name": p.Name, "namespace": p.Namespace},
+		"spec":     map[string]any{"replicas": int64(3)},
+	}}
+	if err := c.SubResource("scale").Update(ctx, p, client.WithSubResourceBody(scale)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Get(ctx, client.ObjectKeyFromObject(p), p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Spec.Projector.Replicas != 3 {
+		t.Errorf("replicas: %d", p.Spec.Projector.Replicas)
+	}
+}
+
+func testImmutable(ctx context.Context, t *testing.T, c client.Client) {
+	r := &v1alpha1.ReadStore{}
+	create(ctx, t, c, bases["ReadStore"], r)
+	r.Spec.Postgres.Host = "other"
+	if err := c.Update(ctx, r); err != nil {
+		t.Errorf("the host cannot be changed: %v", err)
+	}
+	r.Spec.Postgres.Schema = "other"
+	if err := c.Update(ctx, r); err == nil || !strings.Contains(err.Error(), "make a new ReadStore") {
+		t.Errorf("the schema was changed: %v", err)
+	}
+	p := &v1alpha1.Projection{}
+	create(ctx, t, c, bases["Projection"], p)
+	p.Spec.StoreRef.Name = "other"
+	if err := c.Update(ctx, p); err == nil || !strings.Contains(err.Error(), "make a new Projection") {
+		t.Errorf("the store was changed: %v", err)
+	}
+}
