@@ -265,6 +265,21 @@ func benchFold(b *testing.B, keys int) {
 func BenchmarkApplyRepeated(b *testing.B) { benchFold(b, 200) }
 func BenchmarkApplyDistinct(b *testing.B) { benchFold(b, 20_000) }
 
+// BenchmarkApplyTwoEffects has two rows an event, as a flight has two airports.
+func BenchmarkApplyTwoEffects(b *testing.B) {
+	effects := benchEffects(20_000, 400)
+	batch := fold.NewBatch(routes())
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if err := batch.Apply(effects[i : i+2]...); err != nil {
+			b.Fatal(err)
+		}
+		i = (i + 2) % len(effects)
+	}
+	b.ReportMetric(2*float64(b.N)/b.Elapsed().Seconds(), "effects/s")
+}
+
 func BenchmarkMergeDistinct(b *testing.B) {
 	src, dst := fold.NewBatch(routes()), fold.NewBatch(routes())
 	for _, e := range benchEffects(20_000, 20_000) {

@@ -126,11 +126,9 @@ func (u Mutation) Shape() Shape {
 		return s
 	}
 	var buf [64]byte
-	touches := buf[:0]
-	if n := len(u.t.model.Columns); n <= len(buf) {
-		touches = buf[:n]
-	} else {
-		touches = make([]byte, n)
+	touches := buf[:min(len(buf), len(u.t.model.Columns))]
+	if len(u.t.model.Columns) > len(buf) {
+		touches = make([]byte, len(u.t.model.Columns))
 	}
 	for i := range u.m.cells {
 		c := &u.m.cells[i]

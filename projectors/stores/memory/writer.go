@@ -118,7 +118,7 @@ func (w *writer) commit(c stores.Commit) error {
 	if err != nil {
 		return err
 	}
-	if err := r.fence(c.Advances); err != nil {
+	if err = r.fence(c.Advances); err != nil {
 		return err
 	}
 	changes, err := r.apply(c.Rows)

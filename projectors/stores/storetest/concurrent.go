@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -55,7 +56,7 @@ func concurrentAdds(t *testing.T, h Harness) {
 	for i, p := range allPartitions() {
 		w := f.worker(p)
 		wg.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(i), 7)) //nolint:gosec // a test's choices
+			rng := rand.New(rand.NewPCG(uint64(i), 7))
 			for round := range rounds {
 				var effects []fold.Effect
 				for _, k := range rng.Perm(keys) {
@@ -129,7 +130,7 @@ func concurrentTakeover(t *testing.T, h Harness) {
 					if w.claim.Next >= 100+commits {
 						return
 					}
-					err := w.commit(on("sum", add(1, int64(1)), push(2, fmt.Sprint(w.claim.Next))))
+					err := w.commit(on("sum", add(1, int64(1)), push(2, strconv.FormatInt(w.claim.Next, 10))))
 					var fenced *stores.FencedError
 					if errors.As(err, &fenced) {
 						break
@@ -152,7 +153,7 @@ func concurrentTakeover(t *testing.T, h Harness) {
 	}
 	var log []value.Value
 	for n := range int64(commits) {
-		log = append(log, fmt.Sprint(100+n))
+		log = append(log, strconv.FormatInt(100+n, 10))
 	}
 	if done != commits {
 		t.Fatalf("%d commits were acknowledged, want %d", done, commits)

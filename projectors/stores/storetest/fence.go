@@ -230,15 +230,15 @@ func barriers(t *testing.T, h Harness) {
 	if err != nil || claims[0].Next != 0 || claims[1].Next != 0 {
 		t.Fatalf("claims %#v, err %v", claims, err)
 	}
-	if _, err := f.w.Claim(f.ctx, "pod-a", []event.TopicPartition{tp("orders", 6)}); !errors.Is(err, stores.ErrNoPosition) {
+	if _, err = f.w.Claim(f.ctx, "pod-a", []event.TopicPartition{tp("orders", 6)}); !errors.Is(err, stores.ErrNoPosition) {
 		t.Fatalf("a partition that the first barrier does not have: %v", err)
 	}
 	// Adding again takes no position back.
-	if err := f.w.Commit(f.ctx, stores.Commit{Advances: []stores.Advance{{Claim: claims[0], Next: 5}}}); err != nil {
+	if err = f.w.Commit(f.ctx, stores.Commit{Advances: []stores.Advance{{Claim: claims[0], Next: 5}}}); err != nil {
 		t.Fatal(err)
 	}
 	before := f.state()
-	if _, err := f.w.AddPartitions(f.ctx, first); err != nil {
+	if _, err = f.w.AddPartitions(f.ctx, first); err != nil {
 		t.Fatal(err)
 	}
 	f.unchanged(before)
