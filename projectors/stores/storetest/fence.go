@@ -245,8 +245,8 @@ func barriers(t *testing.T, h Harness) {
 	second := stores.Barrier{Topic: "orders", Before: 6, After: 7, Ends: []int64{1, 2, 3, 4, 5, 6}}
 	customers := stores.Barrier{Topic: "customers", Before: 2, After: 3, Ends: []int64{7, 8}}
 	for _, b := range []stores.Barrier{second, customers} {
-		if got, err := f.w.AddPartitions(f.ctx, b); err != nil || !reflect.DeepEqual(got, b) {
-			t.Fatalf("%+v, err %v", got, err)
+		if same, addErr := f.w.AddPartitions(f.ctx, b); addErr != nil || !reflect.DeepEqual(same, b) {
+			t.Fatalf("%+v, err %v", same, addErr)
 		}
 	}
 	got, err := f.w.Barriers(f.ctx)
