@@ -263,6 +263,14 @@ func (it *keyIterator) Next() ref.Val {
 // fromCEL gives the Go form of a result, as value.Type.Convert takes it. It
 // shares no memory with the event.
 func fromCEL(v ref.Val) (any, *Failure) {
+	b := budget(maxElements)
+	return fromCELWithin(v, &b)
+}
+
+func fromCELWithin(v ref.Val, b *budget) (any, *Failure) {
+	if !b.take() {
+		return nil, failf("the result has more than %d elements", maxElements)
+	}
 	switch x := v.(type) {
 	case types.Null:
 		return nil, nil
@@ -289,7 +297,7 @@ func fromCEL(v ref.Val) (any, *Failure) {
 	case traits.Lister:
 		out := make([]any, 0, 8)
 		for it := x.Iterator(); it.HasNext() == types.True; {
-			e, f := fromCEL(it.Next())
+			e, f := fromCELWithin(it.Next(), b)
 			if f != nil {
 				return nil, f
 			}
@@ -304,7 +312,7 @@ func fromCEL(v ref.Val) (any, *Failure) {
 			if !ok {
 				return nil, failf("the result is a map with a key that is not a string")
 			}
-			e, f := fromCEL(x.Get(k))
+			e, f := fromCELWithin(x.Get(k), b)
 			if f != nil {
 				return nil, f
 			}

@@ -25,8 +25,9 @@
 // when the expression is compiled. A double comes from double(...) alone and
 // mixes with nothing.
 //
-// Functions: CEL's standard ones without time zones, its strings and encoders
-// extensions, optional syntax (event.?x.orValue(y)), cel.bind, and
+// Functions: CEL's standard ones without time zones, its strings (charAt,
+// indexOf, join, lastIndexOf, lowerAscii, replace, split, substring, trim,
+// upperAscii) and encoders extensions, optional syntax (event.?x.orValue(y)), cel.bind, and
 //
 //	decimal(string|int|decimal)   exact
 //	int(decimal)                  exact or an error

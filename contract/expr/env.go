@@ -19,6 +19,8 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
+
+	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
 // Limits of an expression (Law 10).
@@ -27,6 +29,13 @@ const (
 	MaxSource = 4096
 	// costLimit bounds one evaluation in CEL's units, about one per operation.
 	costLimit = 1_000_000
+	// maxElements bounds lists that are put together, results, and what one
+	// comparison of lists or objects looks at.
+	maxElements = 100_000
+	// maxBuilt bounds a string that an expression builds, in bytes.
+	maxBuilt = value.MaxTextBytes
+	// maxRegexProgram bounds a compiled pattern.
+	maxRegexProgram = 10_000
 )
 
 // redeclared are the operators whose standard bindings know nothing of decimals.
@@ -39,11 +48,9 @@ var redeclared = map[string]functions.BinaryOp{
 	operators.LessEquals:    ordering(func(c int) bool { return c <= 0 }),
 	operators.Greater:       ordering(func(c int) bool { return c > 0 }),
 	operators.GreaterEquals: ordering(func(c int) bool { return c >= 0 }),
-	operators.Equals:        func(l, r ref.Val) ref.Val { return types.Bool(equal(l, r)) },
-	operators.NotEquals:     func(l, r ref.Val) ref.Val { return types.Bool(!equal(l, r)) },
-	operators.In: func(l, r ref.Val) ref.Val {
-		return types.Bool(contains(r, l))
-	},
+	operators.Equals:        bounded(equalWithin),
+	operators.NotEquals:     bounded(func(l, r ref.Val, b *budget) bool { return !equalWithin(l, r, b) }),
+	operators.In:            bounded(func(l, r ref.Val, b *budget) bool { return containsWithin(r, l, b) }),
 }
 
 var environment = sync.OnceValues(func() (*cel.Env, error) {
@@ -69,10 +76,12 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.EagerlyValidateDeclarations(true),
 		cel.DefaultUTCTimeZone(true),
 		cel.OptionalTypes(cel.OptionalTypesVersion(2)),
-		ext.Strings(ext.StringsVersion(4)),
+		// Version 0 has no format, whose result has no bound.
+		ext.Strings(ext.StringsVersion(0)),
 		ext.Encoders(ext.EncodersVersion(0)),
 		ext.Bindings(ext.BindingsVersion(0)),
 		cel.EnableMacroCallTracking(),
+		cel.RegexProgramSizeLimit(maxRegexProgram),
 		cel.ParserRecursionLimit(64),
 		cel.ParserExpressionSizeLimit(MaxSource),
 	)

@@ -174,7 +174,7 @@ func TestFailuresCarryNoValue(t *testing.T) {
 	doc := `{"s":"CANARY(","n":77777,"o":{"CANARY(":1},"l":["CANARY("]}`
 	for _, src := range []string{
 		`int(event.s)`, `double(event.s)`, `bool(event.s)`, `duration(event.s)`, `timestamp(event.s)`, `decimal(event.s)`, `event[event.s]`, `event.o[event.s + "x"]`, `event.l[event.n]`,
-		`event.l[event.s]`, `"x".matches(event.s)`, `event.s.matches(event.s)`, `base64.decode(event.s)`, `event.s.charAt(event.n)`, `event.s.substring(event.n)`, `"%d".format([event.s])`,
+		`event.l[event.s]`, `"x".matches(event.s)`, `event.s.matches(event.s)`, `base64.decode(event.s)`, `event.s.charAt(event.n)`, `event.s.substring(event.n)`,
 		`event.s * event.n`, `-event.s`, `event.s < event.n`, `event.s in event.n`, `event.o + event.s`, `event.l + event.s`, `event.l.exists(x, x > 5)`,
 		`event.s ? 1 : 2`, `uint(event.s)`, `timestamp(event.n * event.n * event.n * event.n)`, `{event.s: 1}[event.n]`, `headers[event.s]`, `event.l.map(x, int(x))`, `event.n.CANARY2`,
 		`optional.none().value() == event.s`, `event.l.filter(x, x)`, `{event.l: 1}`, `[event.s][event.n]`, `event.s.split(event.n)`, `duration(event.s) > duration("1s")`,
@@ -203,6 +203,30 @@ func TestCostIsBounded(t *testing.T) {
 	_, err := p.Eval(activation(t, doc))
 	if err == nil || !strings.Contains(err.Error(), "takes more than 1000000 steps") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Each of these would take far more memory or time than its text and event do.
+func TestWhatIsBuiltIsBounded(t *testing.T) {
+	doc := `{"s":"` + strings.Repeat("x", 700_000) + `","l":[` + strings.Repeat("1,", 60_000) + `1]}`
+	nested := "event.l"
+	for range 16 {
+		nested = "cel.bind(x, " + nested + ", [x, x])"
+	}
+	for _, src := range []string{
+		`event.s + event.s`, `string(event.s) + event.s == ""`, `event.s.replace("", event.s)`, `event.s.replace("x", "yyy", 500000)`, `event.l.map(x, event.s).join()`,
+		`[event.s, event.s].join(",")`, `event.l + event.l`, nested, nested + " == " + nested, `bytes(event.s) + bytes(event.s)`,
+	} {
+		for _, o := range []Options{{}, {NoFast: true}} {
+			p, cerr := Compile(src, o)
+			if cerr != nil {
+				t.Errorf("%.60s: %v", src, cerr)
+				continue
+			}
+			if _, err := p.Eval(activation(t, doc)); err == nil {
+				t.Errorf("%.60s: no error", src)
+			}
+		}
 	}
 }
 

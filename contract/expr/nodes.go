@@ -190,6 +190,9 @@ func arithNode(op byte, l, r fastPart) node {
 			d, f := arith(op, x.decimal(), y.decimal())
 			return fval{k: kDec, d: d}, f
 		case op == '+' && x.k == kString && y.k == kString:
+			if len(x.s)+len(y.s) > maxBuilt {
+				return fval{}, tooLong()
+			}
 			return fval{k: kString, s: x.s + y.s}, nil
 		case op != '*' && x.k >= kTime && y.k >= kTime:
 			return fval{}, errFallback

@@ -6,13 +6,10 @@ package expr
 import (
 	"math"
 
-	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/functions"
-	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
-	"cel.dev/cel-go/interpreter"
 	"github.com/cockroachdb/apd/v3"
 
 	"github.com/projectionist-dev/projectionist/contract/value"
@@ -49,8 +46,32 @@ func binary(op byte, std functions.BinaryOp) functions.BinaryOp {
 		if !arithmeticOperand(op, l) || !arithmeticOperand(op, r) {
 			return celErr(mixed(string(op), describeCEL(l), describeCEL(r)))
 		}
+		if op == '+' && !withinBounds(l, r) {
+			return celErr(tooLong())
+		}
 		return std(l, r)
 	}
+}
+
+func tooLong() *Failure {
+	return failf("a string of more than %d bytes or a list of more than %d elements is built", maxBuilt, maxElements)
+}
+
+// withinBounds tells whether two strings or lists may be put together: CEL counts
+// the cost of that only when it is done.
+func withinBounds(l, r ref.Val) bool {
+	switch x := l.(type) {
+	case types.String:
+		y, _ := r.(types.String)
+		return len(x)+len(y) <= maxBuilt
+	case types.Bytes:
+		y, _ := r.(types.Bytes)
+		return len(x)+len(y) <= maxBuilt
+	case traits.Lister:
+		y, ok := r.(traits.Lister)
+		return !ok || x.Size().(types.Int)+y.Size().(types.Int) <= maxElements
+	}
+	return true
 }
 
 // arithmeticOperand tells whether v has the trait that CEL's operator asserts.
@@ -106,9 +127,40 @@ func compare(l, r ref.Val) (int, bool) {
 	return int(c), ok
 }
 
-// equal is == on any two values: ints and decimals by value, lists and maps by
-// element, everything else as CEL does. Values of unlike types differ.
+// budget is what is left to look at; below zero it is spent.
+type budget int
+
+func (b *budget) take() bool { *b--; return *b >= 0 }
+
+// bounded binds a comparison that walks through lists and objects. Shared parts
+// can make these exponentially larger than the expression.
+func bounded(op func(l, r ref.Val, b *budget) bool) functions.BinaryOp {
+	return func(l, r ref.Val) ref.Val {
+		b := budget(maxElements)
+		res := op(l, r, &b)
+		if b < 0 {
+			return celErr(failf("a comparison looks at more than %d elements", maxElements))
+		}
+		return types.Bool(res)
+	}
+}
+
 func equal(l, r ref.Val) bool {
+	b := budget(maxElements)
+	return equalWithin(l, r, &b)
+}
+
+func contains(aggregate, v ref.Val) bool {
+	b := budget(maxElements)
+	return containsWithin(aggregate, v, &b)
+}
+
+// equalWithin is == on any two values: ints and decimals by value, lists and maps by
+// element, everything else as CEL does. Values of unlike types differ.
+func equalWithin(l, r ref.Val, b *budget) bool {
+	if !b.take() {
+		return false
+	}
 	switch x := l.(type) {
 	case dec:
 		y, ok := asDecimal(r)
@@ -128,9 +180,9 @@ func equal(l, r ref.Val) bool {
 		if !ok || x.HasValue() != y.HasValue() {
 			return false
 		}
-		return !x.HasValue() || equal(x.GetValue(), y.GetValue())
+		return !x.HasValue() || equalWithin(x.GetValue(), y.GetValue(), b)
 	case traits.Mapper:
-		return equalMaps(x, r)
+		return equalMaps(x, r, b)
 	case traits.Lister:
 		y, ok := r.(traits.Lister)
 		if !ok || x.Size() != y.Size() {
@@ -138,7 +190,7 @@ func equal(l, r ref.Val) bool {
 		}
 		n := x.Size().(types.Int)
 		for i := range n {
-			if !equal(x.Get(i), y.Get(i)) {
+			if !equalWithin(x.Get(i), y.Get(i), b) {
 				return false
 			}
 		}
@@ -150,7 +202,7 @@ func equal(l, r ref.Val) bool {
 	return types.Equal(l, r) == types.True
 }
 
-func equalMaps(x traits.Mapper, r ref.Val) bool {
+func equalMaps(x traits.Mapper, r ref.Val, b *budget) bool {
 	y, ok := r.(traits.Mapper)
 	if !ok || x.Size() != y.Size() {
 		return false
@@ -158,22 +210,22 @@ func equalMaps(x traits.Mapper, r ref.Val) bool {
 	for it := x.Iterator(); it.HasNext() == types.True; {
 		k := it.Next()
 		v, ok := y.Find(k)
-		if !ok || !equal(x.Get(k), v) {
+		if !ok || !equalWithin(x.Get(k), v, b) {
 			return false
 		}
 	}
 	return true
 }
 
-// contains is `v in aggregate`.
-func contains(aggregate, v ref.Val) bool {
+// containsWithin is `v in aggregate`.
+func containsWithin(aggregate, v ref.Val, b *budget) bool {
 	switch x := aggregate.(type) {
 	case traits.Mapper:
 		_, ok := x.Find(v)
 		return ok
 	case traits.Lister:
 		for it := x.Iterator(); it.HasNext() == types.True; {
-			if equal(it.Next(), v) {
+			if equalWithin(it.Next(), v, b) {
 				return true
 			}
 		}
@@ -248,55 +300,4 @@ func describeCEL(v ref.Val) string {
 		return "an optional (add .orValue(...))"
 	}
 	return "a value of another type"
-}
-
-// own replaces the nodes that CEL plans by itself, past any binding: == != and in.
-func own() cel.ProgramOption {
-	return cel.CustomDecoratorV2(func(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
-		call, ok := i.(interpreter.InterpretableCall)
-		if !ok || len(call.Args()) != 2 {
-			return i, nil
-		}
-		switch call.Function() {
-		case operators.Equals, operators.NotEquals, operators.In:
-			return &ownCall{InterpretableCall: call, op: redeclared[call.Function()]}, nil
-		}
-		return i, nil
-	})
-}
-
-// ownCall evaluates its operands and then op.
-type ownCall struct {
-	interpreter.InterpretableCall
-	op functions.BinaryOp
-}
-
-// Exec implements interpreter.InterpretableV2.
-func (c *ownCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
-	args := c.Args()
-	l := args[0].Exec(frame)
-	if types.IsError(l) {
-		return l
-	}
-	r := args[1].Exec(frame)
-	if types.IsError(r) {
-		return r
-	}
-	if c.Function() == operators.In {
-		switch r.(type) {
-		case traits.Mapper, traits.Lister:
-		default:
-			return celErr(failf("in needs a list or an object on its right, and got %s", describeCEL(r)))
-		}
-	}
-	res := c.op(l, r)
-	if costs := frame.CostTracker(); costs != nil {
-		costs.EvalBinary(frame, c.ID(), c, l, r, res)
-	}
-	return res
-}
-
-// Eval implements interpreter.Interpretable.
-func (c *ownCall) Eval(vars interpreter.Activation) ref.Val {
-	return interpreter.EvalActivation(vars, c.Exec)
 }
