@@ -20,6 +20,9 @@ import (
 // NonRootUser is the user and group of every container, that of distroless' nonroot.
 const NonRootUser = 65532
 
+// ProjectorBinary is where the image has the projector.
+const ProjectorBinary = "/projector"
+
 // ContainerName is the name of the one container of every pod.
 const ContainerName = "projector"
 
@@ -59,6 +62,7 @@ func podSpec(in podInput) (*corev1ac.PodSpecApplyConfiguration, *corev1ac.Contai
 	c := corev1ac.Container().
 		WithName(ContainerName).
 		WithImage(in.Image).
+		WithCommand(ProjectorBinary).
 		WithArgs(in.Args...).
 		WithEnv(in.Env...).
 		WithResources(resourcesAC).
