@@ -56,11 +56,12 @@ const terminationLog = "/dev/termination-log"
 
 func actionCommand(action contract.Action, logger func() *slog.Logger) *cobra.Command {
 	var contractPath, resultPath string
+	mounts := credentials.DefaultMounts()
 	cmd := &cobra.Command{
 		Use: string(action), Short: "Action of a Job: reads " + contract.RequestEnv + ", writes a result", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r := &actions.Runner{
-				Mounts: credentials.DefaultMounts(), ContractPath: contractPath, Logger: logger(),
+				Mounts: mounts, ContractPath: contractPath, Logger: logger(),
 			}
 			res := r.Run(cmd.Context(), action, os.Getenv(contract.RequestEnv))
 			if err := actions.WriteResult(resultPath, res); err != nil {
@@ -74,5 +75,11 @@ func actionCommand(action contract.Action, logger func() *slog.Logger) *cobra.Co
 	}
 	cmd.Flags().StringVar(&contractPath, "contract", contract.ContractPath, "file of the contract, for prepare and retire")
 	cmd.Flags().StringVar(&resultPath, "result", terminationLog, "file to write the result to")
+	mountFlags(cmd, &mounts)
 	return cmd
+}
+
+func mountFlags(cmd *cobra.Command, m *credentials.Mounts) {
+	cmd.Flags().StringVar(&m.Secrets, "secrets", m.Secrets, "directory that holds a directory per Secret")
+	cmd.Flags().StringVar(&m.ConfigMaps, "configmaps", m.ConfigMaps, "directory that holds a directory per ConfigMap")
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/pprof"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,9 @@ type runOptions struct {
 	contract string
 	listen   string
 	mounts   credentials.Mounts
+
+	sessionTimeout, stalledAfter time.Duration
+	cpuProfile                   string
 }
 
 func runCommand(logger func() *slog.Logger) *cobra.Command {
@@ -43,8 +47,14 @@ func runCommand(logger func() *slog.Logger) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.contract, "contract", contract.ContractPath, "file of the contract")
 	cmd.Flags().StringVar(&o.listen, "listen", fmt.Sprintf(":%d", contract.Port), "address of /status, /metrics, /healthz and /readyz")
-	cmd.Flags().StringVar(&o.mounts.Secrets, "secrets", o.mounts.Secrets, "directory that holds a directory per Secret")
-	cmd.Flags().StringVar(&o.mounts.ConfigMaps, "configmaps", o.mounts.ConfigMaps, "directory that holds a directory per ConfigMap")
+	mountFlags(cmd, &o.mounts)
+	// For tests that cannot wait for the usual times.
+	cmd.Flags().DurationVar(&o.sessionTimeout, "session-timeout", 0, "how long a silent projector keeps its partitions")
+	cmd.Flags().DurationVar(&o.stalledAfter, "stalled-transaction-after", 0, "how long a producer's transaction may hold back events before it is reported")
+	cmd.Flags().StringVar(&o.cpuProfile, "cpu-profile", "", "file to write a profile of the processor's time to")
+	for _, hidden := range []string{"session-timeout", "stalled-transaction-after", "cpu-profile"} {
+		_ = cmd.Flags().MarkHidden(hidden)
+	}
 	return cmd
 }
 
@@ -78,6 +88,13 @@ func run(ctx context.Context, o runOptions, log *slog.Logger) error {
 	pod := cmp.Or(os.Getenv("POD_NAME"), hostname())
 	log = log.With("namespace", c.Projection.Namespace, "projection", c.Projection.Name, "revision", c.Revision)
 
+	if o.cpuProfile != "" {
+		stop, err := profile(o.cpuProfile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
 	if err != nil {
 		return err
@@ -97,6 +114,19 @@ func run(ctx context.Context, o runOptions, log *slog.Logger) error {
 	})
 	context.AfterFunc(ctx, func() { p.draining.Store(true) })
 	return g.Wait()
+}
+
+// profile writes a CPU profile until stop is called.
+func profile(path string) (stop func(), err error) {
+	f, err := os.Create(path) //nolint:gosec // the path is the user's own flag
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return func() { pprof.StopCPUProfile(); _ = f.Close() }, nil
 }
 
 func hostname() string {
@@ -124,6 +154,9 @@ func (p *process) consume(ctx context.Context, o runOptions, program *handlers.P
 	}
 	cfg.Group = p.contract.Group
 	cfg.ClientID = "projectionist/" + p.pod
+	if o.sessionTimeout > 0 {
+		cfg.SessionTimeout, cfg.Heartbeat = o.sessionTimeout, min(time.Second, o.sessionTimeout/6)
+	}
 	source, err := kafka.NewLog(cfg)
 	if err != nil {
 		return err
@@ -143,7 +176,7 @@ func (p *process) consume(ctx context.Context, o runOptions, program *handlers.P
 	e := engine.New(engine.Config{
 		Log: source, Group: group, Writer: writer, Models: program.Models(), Owner: p.pod, Logger: log,
 		NewEvaluator: func() engine.Evaluator { return program.NewEvaluator() },
-		Topics:       topicNames(p.contract),
+		Topics:       topicNames(p.contract), StalledTransactionAfter: o.stalledAfter,
 	})
 	e.Register(reg)
 	p.engine.Store(e)
