@@ -5,6 +5,8 @@ package crd
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -173,5 +175,29 @@ func TestScale(t *testing.T) {
 		if status.Default == nil || string(status.Default.Raw) != `{"observedGeneration":-1}` {
 			t.Errorf("%s: a fresh object could be taken for a finished one: %v", kind, status.Default)
 		}
+	}
+}
+
+// Every field of a spec is on its kind's page.
+func TestPagesNameEveryField(t *testing.T) {
+	for kind, crd := range readCRDs(t) {
+		text, err := os.ReadFile(filepath.Join(root, "docs/kinds", strings.ToLower(kind)+".md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
+		walk("", &spec, func(path string, _ *apiextensionsv1.JSONSchemaProps) {
+			inside := false
+			for _, e := range embedded {
+				inside = inside || (strings.Contains(path, e) && !strings.HasSuffix(path, e))
+			}
+			if inside || path == "" || strings.HasSuffix(path, "[]") || strings.HasSuffix(path, "{}") {
+				return
+			}
+			name := path[strings.LastIndexByte(path, '.')+1:]
+			if !strings.Contains(string(text), "`"+name+"`") && !strings.Contains(string(text), "."+name+"`") {
+				t.Errorf("the page of %s does not say what %s is", kind, path)
+			}
+		})
 	}
 }
