@@ -4,7 +4,7 @@
 package expr
 
 import (
-	"fmt"
+	"errors"
 	"reflect"
 	"strings"
 	"time"
@@ -119,7 +119,7 @@ type baseIterator struct{}
 
 // ConvertToNative implements ref.Val.
 func (baseIterator) ConvertToNative(reflect.Type) (any, error) {
-	return nil, fmt.Errorf("an iterator has no native form")
+	return nil, errors.New("an iterator has no native form")
 }
 
 // ConvertToType implements ref.Val.
@@ -287,7 +287,7 @@ func fromCELWithin(v ref.Val, b *budget) (any, *Failure) {
 	case types.Bytes:
 		return append([]byte{}, x...), nil
 	case types.Timestamp:
-		return x.Time.UTC(), nil
+		return x.UTC(), nil
 	case types.Duration:
 		return x.Duration, nil
 	case dec:

@@ -275,11 +275,11 @@ func optionalPath(e ast.Expr) ([]string, bool) {
 		if !ok {
 			return nil, false
 		}
-		if names, ok := pathOf(args[0]); ok {
-			return append(names, string(name)), true
+		names, found := pathOf(args[0])
+		if !found {
+			names, found = optionalPath(args[0])
 		}
-		names, ok := optionalPath(args[0])
-		return append(names, string(name)), ok
+		return append(names, string(name)), found
 	case e.Kind() == ast.SelectKind && !e.AsSelect().IsTestOnly():
 		names, ok := optionalPath(e.AsSelect().Operand())
 		return append(names, e.AsSelect().FieldName()), ok

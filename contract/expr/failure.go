@@ -27,7 +27,7 @@ func (e *Error) Error() string {
 
 // Failure is why an expression has no value for an event. Its message names
 // paths and types, and never a value (Law 7).
-type Failure struct{ Message string }
+type Failure struct{ Message string } //nolint:errname // Error is the error of Compile
 
 func (f *Failure) Error() string { return f.Message }
 

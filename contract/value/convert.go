@@ -87,7 +87,7 @@ func (t Type) mismatch(in any) error { return errf("%s, expected %s", Describe(i
 //
 //	column        from                  rule
 //	text          string                valid UTF-8, no NUL character, at most MaxTextBytes
-//	bool          bool
+//	bool          a bool
 //	int32, int64  int, uint, decimal    integral and in range; a double must be converted by int(...)
 //	float64       int, decimal, double  the nearest float64; out of range, NaN and infinities are errors; -0 is 0
 //	decimal(p,s)  int, uint, decimal    rounded to s digits after the point, half away from zero, then at most
@@ -97,7 +97,7 @@ func (t Type) mismatch(in any) error { return errf("%s, expected %s", Describe(i
 //	uuid          string                8-4-4-4-12 hex digits, either case
 //	json          anything but bytes    canonical text: sorted keys, no spaces; nested null stays null, a
 //	                                    timestamp becomes its RFC 3339 text; at most MaxTextBytes
-//	bytes         bytes                 at most MaxTextBytes
+//	bytes         any bytes             at most MaxTextBytes
 //	T[]           list                  each element by the rules of T, none null; at most MaxArrayElements
 func (t Type) Convert(in any) (Value, error) {
 	if in == nil {

@@ -102,7 +102,7 @@ func appendJSONString(dst []byte, s string) ([]byte, error) {
 		return nil, errf("a string with a NUL character, which a json column cannot hold")
 	}
 	dst = append(dst, '"')
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)

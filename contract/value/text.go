@@ -177,7 +177,7 @@ func JSONNumber(s string) (any, error) {
 		if coeff%pow10[frac] == 0 {
 			return coeff / pow10[frac], nil
 		}
-		return apd.New(coeff, -int32(frac)), nil
+		return apd.New(coeff, -int32(frac)), nil //nolint:gosec // at most 18
 	}
 	d, err := ParseNumber(s)
 	if err != nil {
@@ -196,7 +196,7 @@ func shortInt(s string) (int64, bool) {
 		return 0, false
 	}
 	var n int64
-	for i := 0; i < len(digits); i++ {
+	for i := range len(digits) {
 		c := digits[i] - '0'
 		if c > 9 {
 			return 0, false

@@ -5,10 +5,10 @@ package value
 
 // Value is one column's value. Its dynamic type follows from the column's Type:
 //
-//	text              string
-//	bool              bool
-//	int32, int64      int64
-//	float64           float64
+//	text              a string
+//	bool              a bool
+//	int32, int64      an int64
+//	float64           a float64, finite, never -0
 //	decimal(p,s)      *apd.Decimal, exponent -s, never modified after it was made
 //	timestamp         time.Time in UTC, whole microseconds
 //	date              time.Time in UTC, midnight

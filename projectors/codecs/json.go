@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/valyala/fastjson"
 )
@@ -73,7 +72,7 @@ func (d *JSON) Decode(b []byte) (Doc, error) {
 		// fastjson overlooks a bare control character that stands before an escape.
 		return Doc{}, decodeError("the payload is not JSON: a string contains a bare control character")
 	}
-	if escaped && halfSurrogate(unsafe.String(unsafe.SliceData(b), len(b))) {
+	if escaped && halfSurrogate(b) {
 		return Doc{}, decodeError(`the payload escapes half a surrogate pair (\ud800 to \udfff)`)
 	}
 	return Doc{Value: v, Escaped: escaped}, nil
@@ -83,7 +82,7 @@ func isControl(r rune) bool { return r < 0x20 }
 
 // halfSurrogate looks for \uD8xx without \uDCxx after it, and the other way round.
 // The text is valid JSON: a backslash occurs in strings only and starts an escape.
-func halfSurrogate(s string) bool {
+func halfSurrogate(s []byte) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] != '\\' {
 			continue
@@ -110,7 +109,7 @@ func halfSurrogate(s string) bool {
 	return false
 }
 
-func hex4(s string) (u uint32) {
+func hex4(s []byte) (u uint32) {
 	for i := range 4 {
 		c := s[i] | 0x20
 		if c >= 'a' {

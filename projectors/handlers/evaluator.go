@@ -4,6 +4,7 @@
 package handlers
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -19,11 +20,11 @@ import (
 
 // Reasons of an EventError, as conditions show them.
 const (
-	// ReasonDecodeError: the payload cannot be read.
+	// ReasonDecodeError says that the payload cannot be read.
 	ReasonDecodeError = "DecodeError"
-	// ReasonHandlerError: an expression has no value, or not one of its column's type.
+	// ReasonHandlerError says that an expression has no value, or not one of its column's type.
 	ReasonHandlerError = "HandlerError"
-	// ReasonKeyMismatch: the message key is not what keyedBy says.
+	// ReasonKeyMismatch says that the message key is not what keyedBy says.
 	ReasonKeyMismatch = "KeyMismatch"
 )
 
@@ -49,13 +50,13 @@ func (e *EventError) Error() string {
 type Result uint8
 
 const (
-	// Applied: at least one handler made an effect.
+	// Applied says that at least one handler made an effect.
 	Applied Result = iota + 1
-	// IgnoredType: no handler takes the event's type.
+	// IgnoredType says that no handler takes the event's type.
 	IgnoredType
-	// IgnoredWhen: the conditions of all handlers that take it are false.
+	// IgnoredWhen says that the conditions of all handlers that take it are false.
 	IgnoredWhen
-	// IgnoredTombstone: the record has a null value.
+	// IgnoredTombstone says that the record has a null value.
 	IgnoredTombstone
 )
 
@@ -268,7 +269,7 @@ func textForm(v any) (string, error) {
 	case time.Time:
 		return x.UTC().Format(time.RFC3339Nano), nil
 	case *apd.Decimal:
-		return "", fmt.Errorf("a number with a fraction cannot be an id: write string(...)")
+		return "", errors.New("a number with a fraction cannot be an id: write string(...)")
 	default:
 		return "", fmt.Errorf("the result is %s, expected a string, an int, a bool or a timestamp", value.Describe(v))
 	}
