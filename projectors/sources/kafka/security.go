@@ -7,13 +7,17 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
@@ -162,23 +166,46 @@ type timedConn struct {
 
 	mu          sync.Mutex
 	read, write bool
+	// ready is set with the first request that belongs to neither the hello nor
+	// SASL; authenticating is set during SASL.
+	ready, authenticating bool
+}
+
+// observe looks at the API key of a request that is about to be written.
+func (c *timedConn) observe(b []byte) {
+	if c.ready || len(b) < 6 {
+		return
+	}
+	switch protocol.ApiKey(binary.BigEndian.Uint16(b[4:])) {
+	case protocol.SaslHandshake, protocol.SaslAuthenticate:
+		c.authenticating = true
+	case protocol.ApiVersions:
+	default:
+		c.ready, c.authenticating = true, false
+	}
 }
 
 func (c *timedConn) Read(b []byte) (int, error) {
 	c.mu.Lock()
-	set := c.read
+	set, authenticating := c.read, c.authenticating
 	c.mu.Unlock()
 	if !set {
 		if err := c.Conn.SetReadDeadline(time.Now().Add(c.timeout)); err != nil {
 			return 0, err
 		}
 	}
-	return c.Conn.Read(b)
+	n, err := c.Conn.Read(b)
+	if authenticating && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+		// Some brokers say no by hanging up, and kafka-go then tells of a lost connection.
+		err = fmt.Errorf("%w: the broker closed the connection", kafka.SASLAuthenticationFailed)
+	}
+	return n, err
 }
 
 func (c *timedConn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	set := c.write
+	c.observe(b)
 	c.mu.Unlock()
 	if !set {
 		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
