@@ -257,10 +257,34 @@ func (p *pipeline) queue(sql string, params [][]byte, explain func(error) error)
 // binaryFormat is that of all parameters and results.
 var binaryFormat = []int16{1}
 
-// flush sends what is queued and reads all answers.
+// opening is the number of steps that begin a transaction: BEGIN and the prologue.
+const opening = 2
+
+// flush sends what is queued and reads all answers. Preparing a statement
+// locks its tables, so a new one is prepared inside the transaction, where the
+// prologue's lock_timeout and search_path hold.
 func (p *pipeline) flush() error {
 	steps := p.steps
 	p.steps = nil
+	if p.conn.Conn().PgConn().TxStatus() == 'I' {
+		known := statements(p.conn.Conn())
+		if len(known) >= maxStatements {
+			if err := p.conn.Conn().DeallocateAll(p.ctx); err != nil {
+				return err
+			}
+			clear(known)
+		}
+		if slices.ContainsFunc(steps, func(s step) bool { return known[s.sql] == nil }) {
+			if err := p.run(steps[:opening]); err != nil {
+				return err
+			}
+			steps = steps[opening:]
+		}
+	}
+	return p.run(steps)
+}
+
+func (p *pipeline) run(steps []step) error {
 	batch := &pgconn.Batch{}
 	for i := range steps {
 		sd, err := prepare(p.ctx, p.conn.Conn(), steps[i].sql)
@@ -316,25 +340,23 @@ func (p *pipeline) rollback(sql string) {
 	_, _ = p.conn.Conn().PgConn().Exec(ctx, sql).ReadAll()
 }
 
+// statements are those prepared on a connection, by text.
+func statements(conn *pgx.Conn) map[string]*pgconn.StatementDescription {
+	const at = "projectionist/statements"
+	data := conn.PgConn().CustomData()
+	known, ok := data[at].(map[string]*pgconn.StatementDescription)
+	if !ok {
+		known = map[string]*pgconn.StatementDescription{}
+		data[at] = known
+	}
+	return known
+}
+
 // prepare gives the statement of a text on a connection.
 func prepare(ctx context.Context, conn *pgx.Conn, sql string) (*pgconn.StatementDescription, error) {
-	const counter = "projectionist/statements"
-	data := conn.PgConn().CustomData()
-	known, _ := data[counter].(map[string]*pgconn.StatementDescription)
+	known := statements(conn)
 	if sd, ok := known[sql]; ok {
 		return sd, nil
-	}
-	if known == nil || len(known) >= maxStatements {
-		if known != nil && conn.PgConn().TxStatus() == 'I' {
-			if err := conn.DeallocateAll(ctx); err != nil {
-				return nil, err
-			}
-			known = nil
-		}
-		if known == nil {
-			known = map[string]*pgconn.StatementDescription{}
-			data[counter] = known
-		}
 	}
 	sum := sha256.Sum256([]byte(sql))
 	sd, err := conn.Prepare(ctx, "projectionist_"+hex.EncodeToString(sum[:12]), sql)

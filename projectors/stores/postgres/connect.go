@@ -116,8 +116,9 @@ func (c Config) prologue() string {
 	for i, s := range settings {
 		parts[i] = "pg_catalog.set_config(" + literal(s[0]) + "," + literal(s[1]) + ",true)"
 	}
-	// An administrator's remote_apply is more than is needed, and stays.
-	return "SELECT " + strings.Join(parts, ", ") + ", CASE WHEN pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')" +
+	// Until the first setting holds, an operator is looked up in a path that is not ours. An administrator's remote_apply stays.
+	const is = "pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) "
+	return "SELECT " + strings.Join(parts, ", ") + ", CASE WHEN " + is + "'off' OR " + is + "'local'" +
 		" THEN pg_catalog.set_config('synchronous_commit', 'on', true) END"
 }
 
