@@ -184,6 +184,46 @@ func TestConvertKeyIsInjective(t *testing.T) {
 	}
 }
 
+// Two inputs that become one key are one input.
+func TestConvertKeyOnPairs(t *testing.T) {
+	inputs := rapid.SampledFrom([]any{
+		"a", "A", "a ", "", "5", int64(5), int64(-5), uint64(5), dec("5.0"), dec("5.5"), true, "true", "2020-01-01", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00+00:00",
+		"2020-01-01T00:00:00.000Z", "2020-01-01T00:00:00.0000001Z", "2020-01-01T00:00:00.1Z", "2020-01-01T00:00:00.10Z", "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+		"6BA7B810-9dad-11d1-80b4-00c04fd430c8", "6ba7b8109dad11d180b400c04fd430c8", "\u00e9", "e\u0301", 5.0, nil, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 1, 1, 0, 0, 0, 1, time.UTC),
+	})
+	// The text that the message key has for an input, as keyedBy is compared.
+	text := func(v any) string {
+		switch x := v.(type) {
+		case string:
+			return x
+		case int64:
+			return Type{Kind: Int64}.Format(x)
+		case uint64, *apd.Decimal:
+			n, _ := Type{Kind: Int64}.Convert(x)
+			return Type{Kind: Int64}.Format(n)
+		case bool:
+			return Type{Kind: Bool}.Format(x)
+		case time.Time:
+			return x.Format(time.RFC3339Nano)
+		}
+		return ""
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		typ := MustParse(rapid.SampledFrom([]string{"text", "bool", "int32", "int64", "uuid", "date", "timestamp"}).Draw(t, "type"))
+		x, y := inputs.Draw(t, "x"), inputs.Draw(t, "y")
+		vx, errX := typ.ConvertKey(x)
+		vy, errY := typ.ConvertKey(y)
+		if errX != nil || errY != nil || Compare(vx, vy) != 0 {
+			return
+		}
+		_, dateX := x.(time.Time)
+		_, dateY := y.(time.Time)
+		if text(x) != text(y) && dateX == dateY {
+			t.Fatalf("%s: %v and %v become one key", typ, x, y)
+		}
+	})
+}
+
 func TestParseText(t *testing.T) {
 	for s, in := range map[string]string{
 		"text": "anything", "bool": "true", "int32": "-7", "int64": "9223372036854775807", "float64": "0.1", "decimal(12,2)": "0.10", "timestamp": "2020-01-01T00:00:00Z",
