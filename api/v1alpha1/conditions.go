@@ -55,6 +55,10 @@ const (
 	ReasonInvalidSpec = "InvalidSpec"
 	// ReasonReferenceMissing says that a resource that is referred to does not exist.
 	ReasonReferenceMissing = "ReferenceMissing"
+	// ReasonUnsupported says that the newest spec asks for what this release does not offer.
+	ReasonUnsupported = "Unsupported"
+	// ReasonCompactedTopic says that rows would depend on events that compaction removes.
+	ReasonCompactedTopic = "CompactedTopic"
 	// ReasonOrderNotGuaranteed says that rows would depend on how partitions interleave.
 	ReasonOrderNotGuaranteed = "OrderNotGuaranteed"
 

@@ -22,11 +22,11 @@ type PostgresStore struct {
 	// +required
 	SecretRef LocalRef `json:"secretRef,omitzero"`
 
-	// keys maps a property (username, password, host, port, database, uri, certificate, privateKey) to the key of the
+	// keys maps a property (username, password, host, port, database, uri) to the key of the
 	// Secret that holds it. Default: recognised from the Secret's keys. Example: {username: DB_USER, password: DB_PASSWORD}.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
-	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['username', 'password', 'host', 'port', 'database', 'uri', 'certificate', 'privateKey'])",message="keys maps username, password, host, port, database, uri, certificate or privateKey to a key of the Secret"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['username', 'password', 'host', 'port', 'database', 'uri'])",message="keys maps username, password, host, port, database or uri to a key of the Secret"
 	// +optional
 	Keys map[string]SecretKey `json:"keys,omitempty"`
 
@@ -72,8 +72,8 @@ type PostgresStore struct {
 	// +optional
 	BookkeepingSchema string `json:"bookkeepingSchema,omitempty"`
 
-	// tls says whether the connection is encrypted and how the server's certificate is checked. Default: what the Secret's
-	// uri says, else prefer.
+	// tls says whether the connection is encrypted and how the server's certificate is checked. Default: what the sslmode
+	// of the Secret's uri says, else no TLS.
 	// +optional
 	TLS PostgresTLS `json:"tls,omitzero"`
 
@@ -85,7 +85,7 @@ type PostgresStore struct {
 	// ddlKeys is to ddlSecretRef what keys is to secretRef. Default: recognised from the Secret's keys.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
-	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['username', 'password', 'host', 'port', 'database', 'uri', 'certificate', 'privateKey'])",message="ddlKeys maps username, password, host, port, database, uri, certificate or privateKey to a key of the Secret"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['username', 'password', 'host', 'port', 'database', 'uri'])",message="ddlKeys maps username, password, host, port, database or uri to a key of the Secret"
 	// +optional
 	DDLKeys map[string]SecretKey `json:"ddlKeys,omitempty"`
 }
