@@ -6,6 +6,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"testing"
@@ -19,13 +20,13 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	defer rig.RemoveBinaries()
-	broker, err := rig.StartPart("kafka", "chaos")
+	broker, err := rig.StartPart("kafka", instance())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer down(broker)
-	database, err := rig.StartPart("postgres", "chaos")
+	database, err := rig.StartPart("postgres", instance())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -44,3 +45,6 @@ func down(p *rig.Part) {
 		fmt.Fprintln(os.Stderr, err)
 	}
 }
+
+// instance names parts that nobody else uses: they are crashed.
+func instance() string { return cmp.Or(os.Getenv("PROJECTIONIST_INSTANCE"), "chaos") }
