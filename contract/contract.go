@@ -13,7 +13,7 @@ const (
 	// ContractPath is the file that holds the Contract.
 	ContractPath = "/etc/projectionist/contract.json"
 	// SecretsDir holds one directory per mounted Secret, named after it.
-	SecretsDir = "/var/run/projectionist/secrets"
+	SecretsDir = "/var/run/projectionist/secrets" //nolint:gosec // a directory
 	// ConfigMapsDir holds one directory per mounted ConfigMap (CA bundles).
 	ConfigMapsDir = "/var/run/projectionist/configmaps"
 	// Port is the port of /status, /metrics, /healthz and /readyz.

@@ -100,11 +100,11 @@ func (r *Runner) probeTopic(ctx context.Context, req *contract.Request, res *con
 		return &requestError{"the request names no topic"}
 	}
 	if req.Create == nil {
-		topic, err := admin.DescribeTopic(ctx, req.Topic.BrokerTopic)
-		if err == nil {
+		topic, describeErr := admin.DescribeTopic(ctx, req.Topic.BrokerTopic)
+		if describeErr == nil {
 			res.Topic = topicFacts(topic)
 		}
-		return err
+		return describeErr
 	}
 	out, err := admin.CreateTopic(ctx, kafka.TopicSpec{
 		Name: req.Topic.BrokerTopic, Partitions: req.Create.Partitions,
@@ -173,7 +173,7 @@ func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
 		return &requestError{"the contract is not mounted: " + err.Error()}
 	}
 	var c contract.Contract
-	if err := json.Unmarshal(data, &c); err != nil {
+	if err = json.Unmarshal(data, &c); err != nil {
 		return &requestError{"the contract cannot be read: " + err.Error()}
 	}
 	broker, err := r.broker(&c.Broker)
@@ -182,13 +182,13 @@ func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
 	}
 	var starts []stores.Start
 	for _, t := range c.Topics {
-		topic, err := broker.DescribeTopic(ctx, t.BrokerTopic)
-		if err != nil {
-			return err
+		topic, describeErr := broker.DescribeTopic(ctx, t.BrokerTopic)
+		if describeErr != nil {
+			return describeErr
 		}
 		for i, b := range topic.Bounds {
 			starts = append(starts, stores.Start{
-				TopicPartition: event.TopicPartition{Topic: t.Name, Partition: int32(i)}, //nolint:gosec // an index of partitions
+				TopicPartition: event.TopicPartition{Topic: t.Name, Partition: int32(i)},
 				Next:           b.Earliest, TopicID: topic.ID,
 			})
 		}

@@ -4,7 +4,7 @@
 package credentials
 
 import (
-	"fmt"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -39,7 +39,7 @@ func (m Mounts) KafkaBootstrap(b contract.KafkaBroker) ([]string, error) {
 		return b.BootstrapServers, nil
 	}
 	if b.Credentials == nil {
-		return nil, fmt.Errorf("spec.kafka.bootstrapServers is empty and there is no Secret that could name them")
+		return nil, errors.New("spec.kafka.bootstrapServers is empty and there is no Secret that could name them")
 	}
 	s, err := m.secret(*b.Credentials)
 	if err != nil {

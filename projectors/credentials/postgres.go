@@ -58,9 +58,9 @@ func (m Mounts) Postgres(st contract.PostgresStore, ref contract.SecretRef) (Pos
 		if _, mapped := s.ref.Keys[f.property]; f.fallback && !mapped {
 			continue
 		}
-		v, ok, err := s.find(f.property, f.keys...)
-		if err != nil {
-			return out, err
+		v, ok, findErr := s.find(f.property, f.keys...)
+		if findErr != nil {
+			return out, findErr
 		}
 		if ok {
 			*f.to = v

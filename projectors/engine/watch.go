@@ -154,7 +154,7 @@ func (s *session) adoptGrowth(ctx context.Context, counts map[string]int32, rows
 		}
 		tps := make([]event.TopicPartition, before)
 		for i := range tps {
-			tps[i] = event.TopicPartition{Topic: topic, Partition: int32(i)} //nolint:gosec // i < before
+			tps[i] = event.TopicPartition{Topic: topic, Partition: int32(i)}
 		}
 		bounds, err := s.e.cfg.Log.Bounds(ctx, tps...)
 		if err != nil {
@@ -217,7 +217,7 @@ func (s *session) applyBarriers(ctx context.Context) error {
 func limitAt(limits map[event.TopicPartition]int64, b stores.Barrier, rows map[event.TopicPartition]stores.Claim) {
 	open := true
 	for i, end := range b.Ends {
-		tp := event.TopicPartition{Topic: b.Topic, Partition: int32(i)} //nolint:gosec // an index of partitions
+		tp := event.TopicPartition{Topic: b.Topic, Partition: int32(i)}
 		open = open && rows[tp].Next >= end
 	}
 	if open {
@@ -229,7 +229,7 @@ func limitAt(limits map[event.TopicPartition]int64, b stores.Barrier, rows map[e
 		}
 	}
 	for i, end := range b.Ends {
-		lower(event.TopicPartition{Topic: b.Topic, Partition: int32(i)}, end) //nolint:gosec // an index of partitions
+		lower(event.TopicPartition{Topic: b.Topic, Partition: int32(i)}, end)
 	}
 	for i := b.Before; i < b.After; i++ {
 		lower(event.TopicPartition{Topic: b.Topic, Partition: i}, 0)

@@ -260,7 +260,7 @@ func readTables(ctx context.Context, url string) (flights.Tables, error) {
 	}
 	var r flights.Route
 	var s flights.RouteStats
-	if _, err := pgx.ForEachRow(rows, []any{&r.Origin, &r.Destination, &s.Flights, &s.TotalDelay, &s.WorstDelay}, func() error {
+	if _, err = pgx.ForEachRow(rows, []any{&r.Origin, &r.Destination, &s.Flights, &s.TotalDelay, &s.WorstDelay}, func() error {
 		t.Routes[r] = s
 		s.WorstDelay = nil
 		return nil

@@ -27,7 +27,7 @@ func (d *demo) output(ctx context.Context, args ...string) (string, error) {
 func (d *demo) exec(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, d.kubectl, append([]string{"--request-timeout=150s", "-n", d.namespace}, args...)...) //nolint:gosec // the demo's own arguments
+	cmd := exec.CommandContext(ctx, d.kubectl, append([]string{"--request-timeout=150s", "-n", d.namespace}, args...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errs
 	if err := cmd.Run(); err != nil {

@@ -19,7 +19,6 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	d := &demo{out: os.Stdout, terminal: isTerminal(os.Stdout)}
 	flag.IntVar(&d.flights, "flights", 500_000, "how many flights to send")
 	flag.StringVar(&d.data, "data", "", "directory with the input files")
