@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -121,6 +123,27 @@ func (l *Log) roundTrip(ctx context.Context, addr string, wait time.Duration, r 
 // tcp makes an address of one, or of several with commas between.
 func tcp(addr string) net.Addr { return kafka.TCP(strings.Split(addr, ",")...) }
 
+// call is roundTrip, done again when a connection turns out to have died while
+// it lay idle: that says nothing of the broker. build makes a new request.
+func (l *Log) call(ctx context.Context, addr string, build func() *rawRequest) ([]byte, error) {
+	data, err := l.roundTrip(ctx, addr, 0, build())
+	for range maxIdle {
+		if !hungUp(err) {
+			break
+		}
+		data, err = l.roundTrip(ctx, addr, 0, build())
+	}
+	return data, err
+}
+
+// maxIdle is how many connections to one address may lie idle and die together.
+const maxIdle = 4
+
+func hungUp(err error) bool {
+	return sources.ReasonOf(err) == sources.ReasonUnreachable &&
+		(errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET))
+}
+
 func (l *Log) markStale() {
 	l.mu.Lock()
 	l.stale = true
@@ -156,7 +179,7 @@ func (l *Log) metadata(ctx context.Context, notBefore time.Time) (*clusterMeta, 
 			return nil, err
 		}
 	}
-	data, err := l.roundTrip(ctx, l.bootstrap, 0, metadataRequest(l.cfg.ClientID, l.topics))
+	data, err := l.askMetadata(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +191,30 @@ func (l *Log) metadata(ctx context.Context, notBefore time.Time) (*clusterMeta, 
 	l.meta, l.stale = m, false
 	l.mu.Unlock()
 	return m, nil
+}
+
+// askMetadata asks the bootstrap addresses, and when none of them answers the
+// brokers that are known.
+func (l *Log) askMetadata(ctx context.Context) ([]byte, error) {
+	ask := func(addr string) ([]byte, error) {
+		return l.call(ctx, addr, func() *rawRequest { return metadataRequest(l.cfg.ClientID, l.topics) })
+	}
+	data, err := ask(l.bootstrap)
+	l.mu.Lock()
+	known := l.meta
+	l.mu.Unlock()
+	if sources.ReasonOf(err) != sources.ReasonUnreachable || known == nil {
+		return data, err
+	}
+	for _, addr := range known.brokers {
+		if slices.Contains(l.cfg.Bootstrap, addr) {
+			continue
+		}
+		if data, err := ask(addr); err == nil {
+			return data, nil
+		}
+	}
+	return nil, err
 }
 
 // Describe implements sources.Log.
@@ -261,7 +308,7 @@ func (l *Log) bounds(ctx context.Context, parts []event.TopicPartition) (map[eve
 	var firstErr error
 	ask := func(addr string, w []wanted, at int64, committed bool, set func(*answer, map[partitionKey]offsetAnswer)) {
 		wg.Go(func() {
-			data, err := l.roundTrip(ctx, addr, 0, listOffsetsRequest(l.cfg.ClientID, w, at, committed))
+			data, err := l.call(ctx, addr, func() *rawRequest { return listOffsetsRequest(l.cfg.ClientID, w, at, committed) })
 			var a map[partitionKey]offsetAnswer
 			if err == nil {
 				a, err = parseListOffsets(data)
@@ -347,12 +394,18 @@ func (l *Log) versionOf(ctx context.Context, addr string) (int16, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.RequestTimeout)
 	defer cancel()
 	client := kafka.Client{Transport: l.transport}
-	res, err := client.ApiVersions(ctx, &kafka.ApiVersionsRequest{Addr: tcp(addr)})
-	if err == nil {
-		err = res.Error
+	var res *kafka.ApiVersionsResponse
+	var err error
+	for range maxIdle + 1 {
+		if res, err = client.ApiVersions(ctx, &kafka.ApiVersionsRequest{Addr: tcp(addr)}); err == nil {
+			err = res.Error
+		}
+		if err = classify(ctx, addr, err); !hungUp(err) {
+			break
+		}
 	}
 	if err != nil {
-		return 0, classify(ctx, addr, err)
+		return 0, err
 	}
 	if err := checkVersions(addr, res.ApiKeys); err != nil {
 		return 0, err
