@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 )
 
@@ -21,7 +20,15 @@ type point struct {
 	hits atomic.Int64
 }
 
-var points = sync.OnceValue(func() map[string]*point { return parse(os.Getenv(Env)) })
+var points atomic.Pointer[map[string]*point]
+
+func init() { Set(os.Getenv(Env)) }
+
+// Set replaces the points that are on, for tests in this process.
+func Set(text string) {
+	p := parse(text)
+	points.Store(&p)
+}
 
 // parse panics on a text that it cannot read: a test whose failpoint is
 // misspelt must not pass.
@@ -47,7 +54,7 @@ func parse(text string) map[string]*point {
 
 // Hit tells whether the point is on now, and counts.
 func Hit(name string) bool {
-	p := points()[name]
+	p := (*points.Load())[name]
 	if p == nil {
 		return false
 	}

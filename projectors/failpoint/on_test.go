@@ -11,8 +11,7 @@ import (
 )
 
 func TestHitCounts(t *testing.T) {
-	on := parse("a, b=2")
-	points = func() map[string]*point { return on }
+	Set("a, b=2")
 	var a, b, c []bool
 	for range 3 {
 		a, b, c = append(a, Hit("a")), append(b, Hit("b")), append(c, Hit("c"))

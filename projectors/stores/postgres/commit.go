@@ -27,6 +27,10 @@ import (
 // everything is prepared anew.
 const maxStatements = 256
 
+// maxRetry bounds the time in which a transaction is begun again before the
+// caller hears of it, so that its status can tell.
+const maxRetry = time.Minute
+
 var (
 	// errFence is the fence's division by zero.
 	errFence = errors.New("postgres: the fence did not hold")
@@ -136,7 +140,7 @@ func (w *Writer) settle(ctx context.Context, c *stores.Commit, doubt bool) error
 func (w *Writer) retry(ctx context.Context, fn func() error) error {
 	var err error
 	lost := false
-	for attempt := range w.cfg.Attempts {
+	for attempt, begin := 0, time.Now(); attempt < w.cfg.Attempts && time.Since(begin) < maxRetry; attempt++ {
 		if attempt > 0 {
 			limit := min(time.Second, 10*time.Millisecond<<attempt)
 			t := time.NewTimer(limit/2 + rand.N(limit/2))
