@@ -128,7 +128,7 @@ func divisionRule(a *ast.AST) *Error {
 			return
 		}
 		for _, arg := range e.AsCall().Args() {
-			if a.GetType(arg.ID()).Kind() != types.DynKind {
+			if settled(a, arg) {
 				continue
 			}
 			line, col := place(a, arg.ID())
@@ -141,6 +141,36 @@ func divisionRule(a *ast.AST) *Error {
 		}
 	}))
 	return failed
+}
+
+// settled tells whether an expression's own text makes it an int, a decimal or a
+// double. The checker's type is not enough: it calls event[?"a"].orValue(1) an
+// int, whatever the event has there.
+func settled(a *ast.AST, e ast.Expr) bool {
+	if a.GetType(e.ID()).Kind() == types.DynKind {
+		return false
+	}
+	switch e.Kind() {
+	case ast.LiteralKind:
+		return true
+	case ast.IdentKind:
+		return e.AsIdent() == "meta.partition"
+	case ast.CallKind:
+		c := e.AsCall()
+		args := c.Args()
+		switch name := c.FunctionName(); {
+		case slices.Contains([]string{"int", "decimal", "double", "uint", "size", "indexOf", "lastIndexOf"}, name):
+			return true
+		case c.IsMemberFunction():
+			return strings.HasPrefix(name, "get") // parts of a timestamp
+		case name == operators.Conditional:
+			args = args[1:]
+		case !slices.Contains([]string{operators.Add, operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo, operators.Negate}, name):
+			return false
+		}
+		return !slices.ContainsFunc(args, func(arg ast.Expr) bool { return !settled(a, arg) })
+	}
+	return false
 }
 
 // comparableRule refuses == and != between types that are never equal.
