@@ -35,12 +35,12 @@ func apiServer(t *testing.T) (context.Context, client.Client) {
 		t.Fatalf("no API server (set KUBEBUILDER_ASSETS to what hack/cluster/envtest-assets prints): %v", err)
 	}
 	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Logf("stop: %v", err)
+		if stopErr := env.Stop(); stopErr != nil {
+			t.Logf("stop: %v", stopErr)
 		}
 	})
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	if err = v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
 	c, err := client.New(cfg, client.Options{Scheme: scheme})

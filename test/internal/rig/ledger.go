@@ -86,26 +86,48 @@ func (p *Projection) Record(e oracle.Event) *kgo.Record {
 type Feed struct {
 	*oracle.Generator
 	*oracle.Fold
-	p *Projection
+	p     *Projection
+	kafka *Kafka
 }
 
 // NewFeed makes a feed of the projection from a seed.
 func (p *Projection) NewFeed(seed uint64, keys, accounts int) *Feed {
-	return &Feed{Generator: oracle.NewGenerator(seed, keys, accounts), Fold: oracle.NewFold(), p: p}
+	return &Feed{Generator: oracle.NewGenerator(seed, keys, accounts), Fold: oracle.NewFold(), p: p, kafka: p.Kafka}
 }
 
 // Make makes the next n events as records, which the caller has to produce.
 func (f *Feed) Make(t testing.TB, n int) []*kgo.Record {
 	t.Helper()
+	records, err := f.make(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
+}
+
+func (f *Feed) make(n int) ([]*kgo.Record, error) {
 	records := make([]*kgo.Record, n)
 	for i := range records {
 		e := f.Next()
 		if err := f.Apply(e); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		records[i] = f.p.Record(e)
 	}
-	return records
+	return records, nil
+}
+
+// Use produces with another client from now on: one that has fresh metadata.
+func (f *Feed) Use(k *Kafka) { f.kafka = k }
+
+// Push is Produce outside of a test's own goroutine. One goroutine at a time may
+// use a Feed.
+func (f *Feed) Push(n int) error {
+	records, err := f.make(n)
+	if err != nil {
+		return err
+	}
+	return f.kafka.ProduceAll(records)
 }
 
 // Produce makes and produces n events and waits for the broker.
@@ -113,7 +135,7 @@ func (f *Feed) Produce(t testing.TB, n int) {
 	t.Helper()
 	for n > 0 {
 		chunk := min(n, 20_000)
-		f.p.Kafka.Produce(t, f.Make(t, chunk)...)
+		f.kafka.Produce(t, f.Make(t, chunk)...)
 		n -= chunk
 	}
 }
