@@ -79,6 +79,9 @@ func (c *compiler) store(out *contract.Contract) {
 		return
 	}
 	out.Store = Store(&c.in.Stores[i])
+	if out.Store.Postgres.Credentials.Name == "" {
+		reporter{object: "ReadStore " + name, problems: c.problems}.invalid("postgres.secretRef", "there is no Secret; name the one with the credentials")
+	}
 }
 
 func (c *compiler) sources(out *contract.Contract) {
@@ -130,6 +133,9 @@ func (c *compiler) sources(out *contract.Contract) {
 		}
 		if broker == firstBroker {
 			out.Broker = Broker(&c.in.Brokers[j])
+		}
+		if c.in.Brokers[j].Spec.Kafka == nil {
+			reporter{object: "EventBroker " + broker, problems: c.problems}.invalid("kafka", "it says nothing on how to connect; set kafka")
 		}
 	}
 }
