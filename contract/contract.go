@@ -219,7 +219,7 @@ type PartitionStatus struct {
 	// Position is the next position to read, End the last stable end of the log.
 	Position Position `json:"position"`
 	End      Position `json:"end"`
-	// Lag is the number of positions between them.
+	// Lag is the number of positions between them; behind a stalled transaction, what it holds back counts too.
 	Lag int64 `json:"lag"`
 	// EventTime is the time of the newest event applied, zero if none.
 	EventTime time.Time `json:"eventTime,omitzero"`

@@ -5,6 +5,7 @@ package engine
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -57,7 +58,7 @@ func (s *session) observeLag() {
 	s.e.metrics.lag.Reset()
 	for _, p := range s.order {
 		if p.claimed && p.end >= 0 {
-			s.e.metrics.lag.WithLabelValues(p.tp.Topic, strconv.Itoa(int(p.tp.Partition))).Set(float64(max(0, p.end-p.claim.Next)))
+			s.e.metrics.lag.WithLabelValues(p.tp.Topic, strconv.Itoa(int(p.tp.Partition))).Set(float64(p.lag(time.Now(), s.e.cfg.StalledTransactionAfter)))
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (p *partition) status(now time.Time, stalledAfter time.Duration) contract.P
 	if p.sampledAt.IsZero() {
 		st.UpdatedAt = time.Time{}
 	} else {
-		st.End, st.Lag = contract.OffsetPosition(p.end), max(0, p.end-p.claim.Next)
+		st.End, st.Lag = contract.OffsetPosition(p.end), p.lag(now, stalledAfter)
 		st.CaughtUp = p.claimed && p.stop == nil && st.Lag == 0
 	}
 	switch {
@@ -56,12 +56,27 @@ func (p *partition) status(now time.Time, stalledAfter time.Duration) contract.P
 		}
 	case p.limit != noLimit && p.claim.Next >= p.limit:
 		st.Waiting = "Barrier: the topic has grown; waiting for all earlier partitions to reach their end at that time"
-	case !p.gapSince.IsZero() && now.Sub(p.gapSince) >= stalledAfter && p.claim.Next >= p.end:
+	case p.stalled(now, stalledAfter):
 		st.Waiting = "SourceStalled: a producer's open transaction holds back the events after this position; " +
 			"find it with kafka-transactions and abort it, or wait for transaction.timeout.ms"
 		st.CaughtUp = false
 	}
 	return st
+}
+
+// stalled says that an open transaction at the source is all that holds the partition up.
+func (p *partition) stalled(now time.Time, after time.Duration) bool {
+	return !p.gapSince.IsZero() && now.Sub(p.gapSince) >= after && p.claim.Next >= p.end
+}
+
+// lag is the number of positions to the end, or, behind a transaction that has
+// been open for long, to what it holds back: that is not lag 0.
+func (p *partition) lag(now time.Time, stalledAfter time.Duration) int64 {
+	end := p.end
+	if p.stalled(now, stalledAfter) {
+		end = p.highWatermark
+	}
+	return max(0, end-p.claim.Next)
 }
 
 // rateWindow is the length of the window of events per second.

@@ -48,7 +48,7 @@ func TestCompactedTopic(t *testing.T) {
 	for round := range rounds {
 		var records []*kgo.Record
 		for k := range keys {
-			if (k+round)%3 != 0 {
+			if (k+round)%4 != 0 {
 				continue
 			}
 			id := "k" + strconv.Itoa(k)

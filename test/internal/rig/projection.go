@@ -139,8 +139,12 @@ func (p *Projection) writeContract(t testing.TB, group string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Another projector may be reading it.
 	path := filepath.Join(p.Dir, name)
-	if err := os.WriteFile(path, data, 0o600); err != nil {
+	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
 	return path
