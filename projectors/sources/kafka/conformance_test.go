@@ -14,6 +14,7 @@ import (
 
 func TestConformanceFake(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T) sourcetest.Harness {
+		t.Parallel()
 		_, h := fakeHarness(t)
 		return h
 	})
@@ -22,6 +23,7 @@ func TestConformanceFake(t *testing.T) {
 // Kafka 2.8 has no fetch by topic id.
 func TestConformanceFakeOld(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T) sourcetest.Harness {
+		t.Parallel()
 		_, h := fakeHarness(t, kfake.MaxVersions(kversion.V2_8_0()))
 		return h
 	})

@@ -350,6 +350,8 @@ func TestRealRestartWhileReading(t *testing.T) {
 	r := sourcetest.NewReader(h.log(t), tp, at("orders", 1))
 	r.Until(t, func() bool { return len(r.Records[tp]) > 500 })
 
+	member := h.Join(t, "g")
+	gen := next(t, member, 2)
 	for _, script := range []string{"restart", "kill"} {
 		cmd := exec.Command(filepath.Join(hack, script))
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -377,6 +379,18 @@ func TestRealRestartWhileReading(t *testing.T) {
 				t.Fatalf("up: %v: %s", err, out)
 			}
 		}
+		// The connections of before are dead, the broker is not.
+		if _, err := r.Log.Describe(sourcetest.Context(t), "orders"); err != nil {
+			t.Errorf("after %s: %v", script, err)
+		}
+		if _, err := r.Log.Bounds(sourcetest.Context(t), tp); err != nil {
+			t.Errorf("after %s: %v", script, err)
+		}
+		// The member is back, by a new generation or by the old one.
+		if gen.Context.Err() != nil {
+			gen.Done()
+			gen = next(t, member, 2)
+		}
 		n := len(r.Records[tp]) + 500
 		ctx := sourcetest.Context(t)
 		for len(r.Records[tp]) < min(n, 4000) {
@@ -392,6 +406,7 @@ func TestRealRestartWhileReading(t *testing.T) {
 			}
 		}
 	}
+	gen.Done()
 	h.Produce(t, tp, rs[4000:]...)
 	r.CatchUp(t)
 	if got := values(r.Records[tp]); got != strings.Join(want, " ") {

@@ -54,6 +54,7 @@ type call struct {
 	asked   map[event.TopicPartition]sources.Position
 	results []sources.Result
 	retryAt time.Time // the earliest of those that wait
+	byName  bool      // some of the results came from a fetch by name
 	signal  chan struct{}
 }
 
@@ -302,7 +303,41 @@ func (c *call) collect(ctx context.Context, flights []*flight) ([]sources.Result
 			return nil, err
 		}
 	}
+	if c.byName {
+		if err := c.confirmTopics(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return c.results, nil
+}
+
+// confirmTopics makes sure that what a broker before 3.1 gave for a name is of
+// the topic that the position belongs to: ids are never used twice, so that an
+// id seen after the fetch was the topic's at the fetch.
+func (c *call) confirmTopics(ctx context.Context) error {
+	m, err := c.l.metadata(ctx, time.Now())
+	if err != nil {
+		for i := range c.results {
+			c.results[i].Batch.Release()
+		}
+		return err
+	}
+	for i := range c.results {
+		r := &c.results[i]
+		pos := c.asked[r.Batch.TopicPartition]
+		t := m.topics[c.l.cfg.Topics[r.Batch.Topic]]
+		if r.Err != nil || pos.TopicID == "" || t != nil && (t.id.String() == pos.TopicID || t.id == (topicID{}) && t.code == 0) {
+			continue
+		}
+		r.Batch.Release()
+		r.Batch.Next, r.Batch.LeaderEpoch, r.Batch.Bytes = pos.Offset, pos.LeaderEpoch, 0
+		if t == nil || t.id == (topicID{}) {
+			r.Err = &sources.TopicMissing{Topic: pos.Topic, BrokerTopic: c.l.cfg.Topics[pos.Topic]}
+		} else {
+			r.Err = &sources.TopicRecreated{Topic: pos.Topic, WasID: pos.TopicID, NowID: t.id.String()}
+		}
+	}
+	return nil
 }
 
 var decoders = sync.Pool{New: func() any { return new(recordbatch.Decoder) }}
@@ -404,6 +439,7 @@ func (c *call) decode(tp event.TopicPartition, pos sources.Position, f *flight, 
 		set.Release()
 		buf.release()
 	}
+	c.byName = c.byName || f.byName && pos.TopicID != ""
 	c.results = append(c.results, sources.Result{Batch: b})
 }
 

@@ -24,6 +24,7 @@ type flight struct {
 	signal chan<- struct{} // of the call that waits; capacity 1
 
 	// The fields below are written before done.
+	byName  bool // the broker was asked by the topics' names, not their ids
 	buf     *buffer
 	answers map[partitionKey]*fetchAnswer
 	err     error
@@ -85,6 +86,7 @@ func (l *Log) run(ctx context.Context, f *flight, parts []wanted) {
 		}
 		names[parts[i].id] = parts[i].topic
 	}
+	f.byName = version < fetchVersionByID
 	r := fetchRequest(&l.cfg, version, parts)
 	var buf *buffer
 	r.alloc = func(n int) []byte {

@@ -58,5 +58,8 @@ func realHarness(t testing.TB) *harness {
 }
 
 func TestConformanceReal(t *testing.T) {
-	sourcetest.Run(t, func(t *testing.T) sourcetest.Harness { return realHarness(t) })
+	sourcetest.Run(t, func(t *testing.T) sourcetest.Harness {
+		t.Parallel()
+		return realHarness(t)
+	})
 }
