@@ -56,7 +56,7 @@ func Permanent(err error) bool {
 }
 
 // OffsetOutOfRange says that the log does not hold the offset asked for.
-type OffsetOutOfRange struct {
+type OffsetOutOfRange struct { //nolint:errname // named as the reason that users see
 	event.TopicPartition
 	Asked, Earliest, End int64
 	// Below is true when the offset was removed (retention, or a deletion of
@@ -64,6 +64,7 @@ type OffsetOutOfRange struct {
 	Below bool
 }
 
+// Reason implements Error.
 func (e *OffsetOutOfRange) Reason() string { return ReasonOffsetOutOfRange }
 
 func (e *OffsetOutOfRange) Error() string {
@@ -77,11 +78,12 @@ func (e *OffsetOutOfRange) Error() string {
 }
 
 // TopicMissing says that the broker has no such topic, or hides it for lack of rights.
-type TopicMissing struct {
+type TopicMissing struct { //nolint:errname // named as the reason that users see
 	// Topic is the EventTopic's name, BrokerTopic the topic's name at the broker.
 	Topic, BrokerTopic string
 }
 
+// Reason implements Error.
 func (e *TopicMissing) Reason() string { return ReasonTopicMissing }
 
 func (e *TopicMissing) Error() string {
@@ -91,12 +93,13 @@ func (e *TopicMissing) Error() string {
 
 // TopicRecreated says that the topic was deleted and created again since the
 // position was written, so that the position belongs to another log.
-type TopicRecreated struct {
+type TopicRecreated struct { //nolint:errname // named as the reason that users see
 	// Topic is the EventTopic's name.
 	Topic        string
 	WasID, NowID string
 }
 
+// Reason implements Error.
 func (e *TopicRecreated) Reason() string { return ReasonTopicRecreated }
 
 func (e *TopicRecreated) Error() string {
@@ -107,7 +110,7 @@ func (e *TopicRecreated) Error() string {
 // LogTruncated says that the log ends, for the epoch last read, before the
 // position: records that were already applied have vanished (an unclean
 // election of a leader), and others may stand in their place.
-type LogTruncated struct {
+type LogTruncated struct { //nolint:errname // named as the reason that users see
 	event.TopicPartition
 	Asked       int64
 	LeaderEpoch int32
@@ -115,6 +118,7 @@ type LogTruncated struct {
 	EndOffset int64
 }
 
+// Reason implements Error.
 func (e *LogTruncated) Reason() string { return ReasonLogTruncated }
 
 func (e *LogTruncated) Error() string {
@@ -125,7 +129,7 @@ func (e *LogTruncated) Error() string {
 
 // BadBatch says that a record batch at Offset cannot be read. Its reason is
 // CorruptBatch, UnsupportedFormat, UnsupportedCodec or BatchTooLarge.
-type BadBatch struct {
+type BadBatch struct { //nolint:errname // named as the reason that users see
 	event.TopicPartition
 	// Offset is the first offset of the batch.
 	Offset int64
@@ -134,6 +138,7 @@ type BadBatch struct {
 	Why string
 }
 
+// Reason implements Error.
 func (e *BadBatch) Reason() string { return e.Kind }
 
 func (e *BadBatch) Error() string {
@@ -153,11 +158,12 @@ func (e *BadBatch) Error() string {
 
 // AuthenticationFailed says that the broker, or the TLS peer, does not accept who we are,
 // or that we do not accept who it is.
-type AuthenticationFailed struct {
+type AuthenticationFailed struct { //nolint:errname // named as the reason that users see
 	Address string
 	Err     error
 }
 
+// Reason implements Error.
 func (e *AuthenticationFailed) Reason() string { return ReasonAuthenticationFailed }
 func (e *AuthenticationFailed) Unwrap() error  { return e.Err }
 
@@ -167,13 +173,14 @@ func (e *AuthenticationFailed) Error() string {
 }
 
 // AuthorizationFailed says that the user lacks a right.
-type AuthorizationFailed struct {
+type AuthorizationFailed struct { //nolint:errname // named as the reason that users see
 	// Resource is what was refused, such as `topic "orders"` or `group "app-1"`.
 	Resource string
 	// Needs is the right that is missing, such as READ.
 	Needs string
 }
 
+// Reason implements Error.
 func (e *AuthorizationFailed) Reason() string { return ReasonAuthorizationFailed }
 
 func (e *AuthorizationFailed) Error() string {
@@ -181,11 +188,12 @@ func (e *AuthorizationFailed) Error() string {
 }
 
 // Unreachable says that the broker, or the leader of a partition, did not answer.
-type Unreachable struct {
+type Unreachable struct { //nolint:errname // named as the reason that users see
 	Address string
 	Err     error
 }
 
+// Reason implements Error.
 func (e *Unreachable) Reason() string { return ReasonUnreachable }
 func (e *Unreachable) Unwrap() error  { return e.Err }
 
@@ -195,11 +203,12 @@ func (e *Unreachable) Error() string {
 }
 
 // UnsupportedBroker says that the broker is too old.
-type UnsupportedBroker struct {
+type UnsupportedBroker struct { //nolint:errname // named as the reason that users see
 	Address string
 	Why     string
 }
 
+// Reason implements Error.
 func (e *UnsupportedBroker) Reason() string { return ReasonUnsupportedBroker }
 
 func (e *UnsupportedBroker) Error() string {

@@ -207,7 +207,7 @@ func (a *Admin) CreateTopic(ctx context.Context, spec TopicSpec) (*Outcome, erro
 	t, err := a.describe(ctx, l, spec.Name)
 	switch {
 	case sources.ReasonOf(err) == sources.ReasonTopicMissing:
-		if err := a.create(ctx, client, spec); err == nil {
+		if err = a.create(ctx, client, spec); err == nil {
 			out.Created = true
 		} else if !errors.Is(err, kafka.TopicAlreadyExists) {
 			return nil, err
@@ -275,7 +275,7 @@ func (a *Admin) refused(ctx context.Context, spec TopicSpec, err error) error {
 }
 
 // TopicRefused says that the broker does not accept a topic as specified.
-type TopicRefused struct {
+type TopicRefused struct { //nolint:errname // named as the reason that users see
 	Topic string
 	Err   error
 }
@@ -283,6 +283,7 @@ type TopicRefused struct {
 // ReasonTopicRefused is the reason of TopicRefused.
 const ReasonTopicRefused = "TopicRefused"
 
+// Reason implements sources.Error.
 func (e *TopicRefused) Reason() string { return ReasonTopicRefused }
 func (e *TopicRefused) Unwrap() error  { return e.Err }
 

@@ -34,7 +34,7 @@ func adminCases(t *testing.T, h *harness) {
 		t.Fatalf("probe: %+v, %v", cluster, err)
 	}
 	name := h.topic("made")
-	if _, err := a.DescribeTopic(ctx, name); sources.ReasonOf(err) != sources.ReasonTopicMissing {
+	if _, err = a.DescribeTopic(ctx, name); sources.ReasonOf(err) != sources.ReasonTopicMissing {
 		t.Fatalf("a missing topic gives %v", err)
 	}
 	spec := kafka.TopicSpec{Name: name, Partitions: 3, ReplicationFactor: 1, Config: map[string]string{"cleanup.policy": "compact", "retention.ms": "3600000"}}

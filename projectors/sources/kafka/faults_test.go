@@ -322,13 +322,13 @@ func TestUnreachable(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 	ctx := sourcetest.Context(t)
-	if _, err := l.Describe(ctx, "orders"); sources.ReasonOf(err) != sources.ReasonUnreachable {
+	if _, err = l.Describe(ctx, "orders"); sources.ReasonOf(err) != sources.ReasonUnreachable {
 		t.Errorf("Describe gives %v", err)
 	}
-	if _, err := l.Fetch(ctx, []sources.Position{{TopicPartition: at("orders", 0)}}); sources.ReasonOf(err) != sources.ReasonUnreachable {
+	if _, err = l.Fetch(ctx, []sources.Position{{TopicPartition: at("orders", 0)}}); sources.ReasonOf(err) != sources.ReasonUnreachable {
 		t.Errorf("Fetch gives %v", err)
 	}
-	if _, err := l.Bounds(ctx, at("orders", 0)); sources.ReasonOf(err) != sources.ReasonUnreachable {
+	if _, err = l.Bounds(ctx, at("orders", 0)); sources.ReasonOf(err) != sources.ReasonUnreachable {
 		t.Errorf("Bounds gives %v", err)
 	}
 	g, err := kafka.NewGroup(kafka.Config{Bootstrap: []string{addr}, Topics: map[string]string{"orders": "orders"}, Group: "g"}, l)
@@ -408,8 +408,8 @@ func TestTooOldBroker(t *testing.T) {
 	c.ControlKey(int16(kmsg.ApiVersions), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
 		res, _ := kreq.ResponseKind().(*kmsg.ApiVersionsResponse)
-		for _, k := range []kmsg.ApiVersionsResponseApiKey{{ApiKey: 1, MaxVersion: 11}, {ApiKey: 2, MaxVersion: 5}, {ApiKey: 3, MaxVersion: 9}, {ApiKey: 18, MaxVersion: 2}} {
-			res.ApiKeys = append(res.ApiKeys, k)
+		res.ApiKeys = []kmsg.ApiVersionsResponseApiKey{
+			{ApiKey: 1, MaxVersion: 11}, {ApiKey: 2, MaxVersion: 5}, {ApiKey: 3, MaxVersion: 9}, {ApiKey: 18, MaxVersion: 2},
 		}
 		return res, nil, true
 	})

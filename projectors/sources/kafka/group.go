@@ -52,12 +52,12 @@ func NewGroup(cfg Config, log *Log) (*Group, error) {
 	g := &Group{cfg: cfg, log: log, balancer: &balancer{}, names: map[string][]string{}}
 	g.life, g.close = context.WithCancel(context.Background())
 	g.balancer.count = func() (map[string]int32, error) {
-		byName, err := g.counts(g.life, cfg.SessionTimeout/2)
+		byName, countErr := g.counts(g.life, cfg.SessionTimeout/2)
 		out := map[string]int32{}
 		for name, n := range byName {
 			out[cfg.Topics[name]] = n
 		}
-		return out, err
+		return out, countErr
 	}
 	for name, topic := range cfg.Topics {
 		g.names[topic] = append(g.names[topic], name)
@@ -110,8 +110,8 @@ func (g *Group) Next(ctx context.Context) (sources.Generation, error) {
 		case ctx.Err() != nil:
 			return sources.Generation{}, ctx.Err()
 		}
-		if err := g.report(ctx, err); err != nil {
-			return sources.Generation{}, err
+		if reported := g.report(ctx, err); reported != nil {
+			return sources.Generation{}, reported
 		}
 		g.cfg.Logf("group %s: %v", g.cfg.Group, err)
 	}

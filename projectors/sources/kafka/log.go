@@ -210,8 +210,8 @@ func (l *Log) askMetadata(ctx context.Context) ([]byte, error) {
 		if slices.Contains(l.cfg.Bootstrap, addr) {
 			continue
 		}
-		if data, err := ask(addr); err == nil {
-			return data, nil
+		if other, otherErr := ask(addr); otherErr == nil {
+			return other, nil
 		}
 	}
 	return nil, err

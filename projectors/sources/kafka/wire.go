@@ -182,9 +182,9 @@ type rawResponse struct {
 	data []byte
 }
 
-func (r *rawResponse) ApiKey() protocol.ApiKey { return r.api }
+func (r *rawResponse) ApiKey() protocol.ApiKey { return r.api } //nolint:revive // kafka-go names it
 
-func (r *rawRequest) ApiKey() protocol.ApiKey { return r.api }
+func (r *rawRequest) ApiKey() protocol.ApiKey { return r.api } //nolint:revive // kafka-go names it
 
 func (r *rawRequest) Required(map[protocol.ApiKey]int16) bool { return true }
 

@@ -30,7 +30,7 @@ const (
 func decompress(codec int16, dst, src []byte, limit int) ([]byte, *Error) {
 	var out []byte
 	var err error
-	name := ""
+	var name string
 	switch codec {
 	case codecGzip:
 		name = "gzip"
