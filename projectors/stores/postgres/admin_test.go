@@ -53,7 +53,7 @@ func TestProbeSaysWhatToGrant(t *testing.T) {
 	a := w.admin(w.as(role))
 	// Running what the message says is enough, step by step.
 	for range 3 {
-		_, err := a.Probe(t.Context())
+		_, err = a.Probe(t.Context())
 		if err == nil {
 			break
 		}
@@ -64,12 +64,12 @@ func TestProbeSaysWhatToGrant(t *testing.T) {
 		}
 		w.exec(grants)
 	}
-	if _, err := a.Prepare(t.Context(), ordersContract(), starts(ordersContract(), 1)); err != nil {
+	if _, err = a.Prepare(t.Context(), ordersContract(), starts(ordersContract(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	w.exec("ALTER ROLE " + role + " SET default_transaction_read_only = on")
 	_, err = w.admin(w.as(role)).Probe(t.Context())
-	wantReason(t, err, ReasonReadOnly)
+	_ = wantReason(t, err, ReasonReadOnly)
 }
 
 // The DDL role owns, the projector's role only works on rows, a reader only reads the view.
@@ -86,28 +86,28 @@ func TestSeparateDDLCredentials(t *testing.T) {
 	}
 	t.Cleanup(a.Close)
 	for range 2 {
-		if _, err := a.Prepare(t.Context(), c, starts(c, 2)); err != nil {
+		if _, err = a.Prepare(t.Context(), c, starts(c, 2)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wr := w.writer(w.as(dml), c)
 	cl := claim(t, wr, "a", orders(0))[0]
-	if err := wr.Commit(t.Context(), move(cl, 5, batch(t, c, effect("o1", change(2, fold.OpAdd, int64(1))), effect("o2"), fold.Effect{Key: key("o3"), Delete: true}))); err != nil {
+	if err = wr.Commit(t.Context(), move(cl, 5, batch(t, c, effect("o1", change(2, fold.OpAdd, int64(1))), effect("o2"), fold.Effect{Key: key("o3"), Delete: true}))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := wr.AddPartitions(t.Context(), stores.Barrier{Topic: "orders", Before: 2, After: 3, Ends: []int64{5, 6}}); err != nil {
+	if _, err = wr.AddPartitions(t.Context(), stores.Barrier{Topic: "orders", Before: 2, After: 3, Ends: []int64{5, 6}}); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := wr.Barriers(t.Context()); err != nil || len(b) != 1 {
-		t.Fatal(b, err)
+	if b, failed := wr.Barriers(t.Context()); failed != nil || len(b) != 1 {
+		t.Fatal(b, failed)
 	}
 	r := dial(t, Endpoint{Host: w.ep.Host, Port: w.ep.Port, Database: w.ep.Database, User: reader, Password: "p"})
 	var n int
-	if err := r.QueryRow(t.Context(), "SELECT count(*) FROM shop.order_summary").Scan(&n); err != nil || n != 2 {
+	if err = r.QueryRow(t.Context(), "SELECT count(*) FROM shop.order_summary").Scan(&n); err != nil || n != 2 {
 		t.Fatal(n, err)
 	}
 	_, err = w.admin(w.as(dml)).Retire(t.Context(), c.Projection)
-	wantReason(t, err, stores.ReasonForbidden)
+	_ = wantReason(t, err, stores.ReasonForbidden)
 	if dropped, err := a.Retire(t.Context(), c.Projection); err != nil || len(dropped) != 2 {
 		t.Fatal(dropped, err)
 	}
@@ -121,10 +121,10 @@ func TestForeignBookkeepingIsRefused(t *testing.T) {
 	w.exec("GRANT CREATE ON DATABASE " + w.ep.Database + " TO " + role)
 	w.exec("GRANT USAGE, CREATE ON SCHEMA projectionist, shop TO " + role)
 	_, err := w.admin(w.as(role)).Prepare(t.Context(), c, starts(c, 1))
-	wantReason(t, err, stores.ReasonForbidden)
+	_ = wantReason(t, err, stores.ReasonForbidden)
 	w.exec("UPDATE projectionist.version SET version = 99")
 	_, err = w.admin(w.config()).Prepare(t.Context(), c, starts(c, 1))
-	wantReason(t, err, ReasonBookkeepingNewer)
+	_ = wantReason(t, err, ReasonBookkeepingNewer)
 }
 
 // Objects that shadow built-in ones in public are never called.
@@ -225,7 +225,7 @@ func TestRefusedContracts(t *testing.T) {
 			c := ordersContract()
 			spoil(c)
 			_, err := w.admin(w.config()).Prepare(t.Context(), c, starts(c, 1))
-			wantReason(t, err, ReasonInvalidDefinition)
+			_ = wantReason(t, err, ReasonInvalidDefinition)
 			if _, err := OpenWriter(w.config(), c); err == nil {
 				t.Fatal("a Writer takes what Prepare refuses")
 			}

@@ -33,7 +33,7 @@ func (w *Writer) AddPartitions(ctx context.Context, b stores.Barrier) (stores.Ba
 				return err
 			}
 			var count int32
-			if err := tx.QueryRow(ctx, "SELECT coalesce((partitions->>$3)::int, 0) FROM "+w.book("revisions")+
+			if err = tx.QueryRow(ctx, "SELECT coalesce((partitions->>$3)::int, 0) FROM "+w.book("revisions")+
 				" WHERE projection = $1 AND revision = $2 FOR NO KEY UPDATE", id, w.revision, b.Topic).Scan(&count); err != nil {
 				return err
 			}
@@ -41,12 +41,12 @@ func (w *Writer) AddPartitions(ctx context.Context, b stores.Barrier) (stores.Ba
 				return usagef("topic %s has %d position rows, a barrier from %d on leaves a gap", b.Topic, count, b.Before)
 			}
 			var topicID string
-			if err := tx.QueryRow(ctx, "SELECT coalesce(pg_catalog.max(topic_id), '') FROM "+w.book("positions")+
+			if err = tx.QueryRow(ctx, "SELECT coalesce(pg_catalog.max(topic_id), '') FROM "+w.book("positions")+
 				" WHERE projection = $1 AND revision = $2 AND topic = $3", id, w.revision, b.Topic).Scan(&topicID); err != nil {
 				return err
 			}
 			if b.Before == count {
-				if _, err := tx.Exec(ctx, "INSERT INTO "+w.book("barriers")+` (projection, topic, topic_id, before_count, after_count, ends)
+				if _, err = tx.Exec(ctx, "INSERT INTO "+w.book("barriers")+` (projection, topic, topic_id, before_count, after_count, ends)
 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (projection, topic, topic_id, before_count) DO NOTHING`,
 					id, b.Topic, topicID, b.Before, b.After, ends); err != nil {
 					return err
@@ -67,7 +67,7 @@ VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (projection, topic, topic_id, before
 			if first.After <= count {
 				return nil
 			}
-			if _, err := tx.Exec(ctx, "INSERT INTO "+w.book("positions")+` (projection, revision, topic, partition, next_position, topic_id)
+			if _, err = tx.Exec(ctx, "INSERT INTO "+w.book("positions")+` (projection, revision, topic, partition, next_position, topic_id)
 SELECT $1, $2, $3, g, '0', $6 FROM pg_catalog.generate_series($4::int, $5::int - 1) g`,
 				id, w.revision, b.Topic, count, first.After, topicID); err != nil {
 				return err

@@ -243,7 +243,7 @@ func createBookkeeping(ctx context.Context, tx pgx.Tx, schema string) error {
 // to create one that is there.
 func createSchema(ctx context.Context, tx pgx.Tx, schema string) (created bool, err error) {
 	var there bool
-	if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema).Scan(&there); err != nil || there {
+	if err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema).Scan(&there); err != nil || there {
 		return false, err
 	}
 	_, err = tx.Exec(ctx, "CREATE SCHEMA "+quote(schema))

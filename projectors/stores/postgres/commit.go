@@ -143,7 +143,7 @@ func (w *Writer) retry(ctx context.Context, fn func() error) error {
 	for attempt, begin := 0, time.Now(); attempt < w.cfg.Attempts && time.Since(begin) < maxRetry; attempt++ {
 		if attempt > 0 {
 			limit := min(time.Second, 10*time.Millisecond<<attempt)
-			t := time.NewTimer(limit/2 + rand.N(limit/2))
+			t := time.NewTimer(limit/2 + rand.N(limit/2)) //nolint:gosec // jitter needs no secrecy
 			select {
 			case <-ctx.Done():
 				t.Stop()
@@ -160,7 +160,7 @@ func (w *Writer) retry(ctx context.Context, fn func() error) error {
 		switch k := kind(err); {
 		case k == faultLost:
 			lost = true
-		case k == faultPermanent && !(lost && unreachable(err)):
+		case k == faultPermanent && (!lost || !unreachable(err)):
 			return environment(ctx, err)
 		}
 	}

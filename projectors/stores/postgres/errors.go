@@ -34,7 +34,6 @@ const (
 // SQLSTATEs that are looked for by name.
 const (
 	stateDivisionByZero   = "22012"
-	stateUniqueViolation  = "23505"
 	stateNotNullViolation = "23502"
 	stateUndefinedTable   = "42P01"
 	stateUndefinedSchema  = "3F000"
@@ -48,7 +47,6 @@ const (
 	stateNoSuchStatement  = "26000"
 	stateDupStatement     = "42P05"
 	stateStalePlan        = "0A000"
-	stateSystemColumn     = "42701"
 )
 
 // fault is what the writer does about an error.
@@ -200,7 +198,7 @@ func explainConnection(err error) (reason, message string) {
 // lastPart is the innermost error: the wrapping ones repeat user and database.
 func lastPart(err error) string {
 	for {
-		switch u := err.(type) {
+		switch u := err.(type) { //nolint:errorlint // it walks the chain itself
 		case interface{ Unwrap() error }:
 			if u.Unwrap() == nil {
 				return err.Error()

@@ -80,8 +80,8 @@ func TestLostCommitAndServerAway(t *testing.T) {
 			commit := move(cl, 5, batch(t, c, effect("o1", change(2, fold.OpAdd, int64(1)))))
 			p.cutNext(where)
 			p.closeAfterCut.Store(true)
-			wantReason(t, wr.Commit(t.Context(), commit), stores.ReasonUnreachable)
-			wantReason(t, wr.Commit(t.Context(), commit), stores.ReasonUnreachable)
+			_ = wantReason(t, wr.Commit(t.Context(), commit), stores.ReasonUnreachable)
+			_ = wantReason(t, wr.Commit(t.Context(), commit), stores.ReasonUnreachable)
 			p.closed.Store(false)
 			p.closeAfterCut.Store(false)
 			if err := wr.Commit(t.Context(), commit); err != nil {
@@ -216,7 +216,7 @@ func TestEnvironmentFaultsAreNeverData(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "LOCK TABLE shop.order_summary__0123456789"); err != nil {
 		t.Fatal(err)
 	}
-	wantReason(t, impatient.Commit(t.Context(), commit), ReasonContention)
+	_ = wantReason(t, impatient.Commit(t.Context(), commit), ReasonContention)
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestEnvironmentFaultsAreNeverData(t *testing.T) {
 	cl.Next = 5
 	commit = move(cl, 6, batch(t, c, effect("o1", change(2, fold.OpAdd, int64(1)))))
 	w.exec("ALTER TABLE shop.order_summary__0123456789 RENAME TO gone")
-	wantReason(t, wr.Commit(t.Context(), commit), stores.ReasonNotPrepared)
+	_ = wantReason(t, wr.Commit(t.Context(), commit), stores.ReasonNotPrepared)
 	w.exec("ALTER TABLE shop.gone RENAME TO order_summary__0123456789")
 	if err := wr.Commit(t.Context(), commit); err != nil {
 		t.Fatal(err)
@@ -237,11 +237,11 @@ func TestEnvironmentFaultsAreNeverData(t *testing.T) {
 
 	bad := w.config()
 	bad.Resolve = func(context.Context) (Endpoint, error) { ep := w.ep; ep.Port = 1; return ep, nil }
-	wantReason(t, w.writer(bad, c).Ping(t.Context()), stores.ReasonUnreachable)
+	_ = wantReason(t, w.writer(bad, c).Ping(t.Context()), stores.ReasonUnreachable)
 	bad.Resolve = func(context.Context) (Endpoint, error) { ep := w.ep; ep.Database = "no such"; return ep, nil }
-	wantReason(t, w.writer(bad, c).Ping(t.Context()), ReasonDatabaseMissing)
+	_ = wantReason(t, w.writer(bad, c).Ping(t.Context()), ReasonDatabaseMissing)
 	bad.Resolve = func(context.Context) (Endpoint, error) { ep := w.ep; ep.TLS.Mode = "verify-full"; return ep, nil }
-	wantReason(t, w.writer(bad, c).Ping(t.Context()), ReasonTLS)
+	_ = wantReason(t, w.writer(bad, c).Ping(t.Context()), ReasonTLS)
 }
 
 // The server frees the locks of a projector that froze in its transaction.

@@ -15,7 +15,7 @@ import (
 
 // The wrong branches that a test forces; see package failpoint.
 const (
-	failFenceNoEpochToken = "postgres/fence-no-epoch-token"
+	failFenceNoEpochToken = "postgres/fence-no-epoch-token" //nolint:gosec // a name, no secret
 	failFenceNone         = "postgres/fence-none"
 	failPositionOutside   = "postgres/position-outside-transaction"
 	failDieBeforePosition = "postgres/die-before-position"

@@ -193,12 +193,12 @@ func TestClaimIsAllOrNothing(t *testing.T) {
 func TestClaimBeforePrepareIsNotPrepared(t *testing.T) {
 	w, c := newWorld(t), ordersContract()
 	_, err := w.writer(w.config(), c).Claim(t.Context(), "a", []event.TopicPartition{orders(0)})
-	wantReason(t, err, stores.ReasonNotPrepared)
+	_ = wantReason(t, err, stores.ReasonNotPrepared)
 	other := ordersContract()
 	w.prepared(c, 1)
 	other.Revision = "fedcba9876"
 	_, err = w.writer(w.config(), other).Peek(t.Context())
-	wantReason(t, err, stores.ReasonNotPrepared)
+	_ = wantReason(t, err, stores.ReasonNotPrepared)
 }
 
 // Two transactions that both see a row as absent: the second must not overwrite it.

@@ -37,13 +37,13 @@ func (a *Admin) Prepare(ctx context.Context, c *contract.Contract, starts []stor
 	}
 	err = a.cfg.inTx(ctx, a.pool, pgx.ReadWrite, func(tx pgx.Tx) error {
 		p.tx = tx
-		if err := lockDDL(ctx, tx); err != nil {
+		if err = lockDDL(ctx, tx); err != nil {
 			return err
 		}
-		if err := createBookkeeping(ctx, tx, a.cfg.BookkeepingSchema); err != nil {
+		if err = createBookkeeping(ctx, tx, a.cfg.BookkeepingSchema); err != nil {
 			return err
 		}
-		if _, err := createSchema(ctx, tx, a.cfg.Schema); err != nil {
+		if _, err = createSchema(ctx, tx, a.cfg.Schema); err != nil {
 			return err
 		}
 		if facts, err = p.run(ctx, starts); err != nil {
@@ -92,7 +92,7 @@ func (p *preparation) run(ctx context.Context, starts []stores.Start) (facts con
 	who := p.contract.Projection
 	var active *string
 	var uid string
-	if err := p.tx.QueryRow(ctx, "INSERT INTO "+p.book("projections")+` AS p (cluster, namespace, name, uid) VALUES ($1, $2, $3, $4)
+	if err = p.tx.QueryRow(ctx, "INSERT INTO "+p.book("projections")+` AS p (cluster, namespace, name, uid) VALUES ($1, $2, $3, $4)
 ON CONFLICT (cluster, namespace, name) DO UPDATE SET name = EXCLUDED.name RETURNING id, uid, active_revision, sequence`,
 		who.Cluster, who.Namespace, who.Name, who.UID).Scan(&p.id, &uid, &active, &facts.Sequence); err != nil {
 		return facts, err

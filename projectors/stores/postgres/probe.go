@@ -95,7 +95,7 @@ FROM pg_namespace WHERE nspname = $1`, s).Scan(&there, &create, &usage); err != 
 			switch {
 			case !there && !mayCreate:
 				needCreate = append(needCreate, s)
-			case there && !(create && usage):
+			case there && (!create || !usage):
 				missing = append(missing, fmt.Sprintf("GRANT USAGE, CREATE ON SCHEMA %s TO %s;", quote(s), quote(user)))
 			}
 		}

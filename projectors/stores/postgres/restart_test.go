@@ -74,7 +74,7 @@ func TestServerCrashesUnderLoad(t *testing.T) {
 	}
 	cfg := w.config()
 	cfg.Resolve = func(context.Context) (Endpoint, error) { ep := w.ep; ep.TLS.CA = nil; return ep, nil }
-	wantReason(t, w.writer(cfg, c).Ping(t.Context()), ReasonTLS)
+	_ = wantReason(t, w.writer(cfg, c).Ping(t.Context()), ReasonTLS)
 
 	cs := claim(t, wr, "a", orders(0), orders(1))
 	var progress, stop atomic.Int64

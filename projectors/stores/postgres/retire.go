@@ -37,7 +37,7 @@ func (a *Admin) Retire(ctx context.Context, owner contract.Identity) ([]string, 
 			return err
 		}
 		// Writers first wait here, and then find no row: none of them is in the middle of a table that goes.
-		if _, err := tx.Exec(ctx, "SELECT FROM "+book("positions")+" WHERE projection = $1 ORDER BY revision, topic, partition FOR UPDATE", id); err != nil {
+		if _, err = tx.Exec(ctx, "SELECT FROM "+book("positions")+" WHERE projection = $1 ORDER BY revision, topic, partition FOR UPDATE", id); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, `SELECT r.schema, r.name, r.kind FROM `+book("relations")+` r

@@ -132,8 +132,7 @@ func (w *Writer) load(p *pipeline, t *table, rows []fold.Mutation) error {
 	}
 	var created, changed, deleted [][]value.Value
 	for _, m := range rows {
-		key := string(appendKey(nil, m.Key()))
-		was := present[key]
+		was := present[string(appendKey(nil, m.Key()))]
 		row, err := m.Apply(was)
 		var overflow *fold.OverflowError
 		if errors.As(err, &overflow) {

@@ -18,16 +18,15 @@ type param struct {
 }
 
 // source builds the FROM item that turns array parameters into rows:
-// u(c0, c3, ...) with a column c<i> per table column i. first is the number of
-// the first parameter.
-func source(params []param, first int) string {
+// u(c0, c3, ...) with a column c<i> per table column i.
+func source(params []param) string {
 	funcs, names := make([]string, len(params)), make([]string, len(params))
 	for i, p := range params {
 		typ := baseType(p.typ)
 		if p.typ.Array {
 			typ = "text"
 		}
-		funcs[i] = fmt.Sprintf("pg_catalog.unnest($%d::%s[])", first+i, typ)
+		funcs[i] = fmt.Sprintf("pg_catalog.unnest($%d::%s[])", 1+i, typ)
 		names[i] = fmt.Sprintf("c%d", p.column)
 	}
 	return "ROWS FROM (" + strings.Join(funcs, ", ") + ") AS u(" + strings.Join(names, ", ") + ")"
@@ -96,7 +95,7 @@ func (t *table) touched(s fold.Shape) []int {
 // sqlLock locks rows in key order, alone in its statement: UPDATE FROM would lock
 // in the order of its plan.
 func (t *table) sqlLock(schema string) string {
-	return "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM " + quote(schema, t.name) + " t JOIN " + source(t.params(t.key), 1) +
+	return "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM " + quote(schema, t.name) + " t JOIN " + source(t.params(t.key)) +
 		" ON " + t.onKey() + " " + t.orderByKey() + " FOR UPDATE OF t) l"
 }
 
@@ -106,12 +105,12 @@ func (t *table) sqlLoad(schema string) string {
 	for i, c := range t.columns {
 		cols[i] = "t." + quote(c.name)
 	}
-	return "SELECT " + strings.Join(cols, ", ") + " FROM " + quote(schema, t.name) + " t JOIN " + source(t.params(t.key), 1) +
+	return "SELECT " + strings.Join(cols, ", ") + " FROM " + quote(schema, t.name) + " t JOIN " + source(t.params(t.key)) +
 		" ON " + t.onKey() + " " + t.orderByKey() + " FOR UPDATE OF t"
 }
 
 func (t *table) sqlDelete(schema string) string {
-	return "DELETE FROM " + quote(schema, t.name) + " t USING " + source(t.params(t.key), 1) + " WHERE " + t.onKey()
+	return "DELETE FROM " + quote(schema, t.name) + " t USING " + source(t.params(t.key)) + " WHERE " + t.onKey()
 }
 
 // updateParams are the key's columns and then the touched ones.
@@ -126,7 +125,7 @@ func (t *table) sqlUpdate(schema string, s fold.Shape) string {
 		name := quote(t.columns[c].name)
 		set[i] = name + " = " + t.change(c, s.Touch(c), t.operand(c))
 	}
-	return "UPDATE " + quote(schema, t.name) + " t SET " + strings.Join(set, ", ") + " FROM " + source(t.updateParams(cols), 1) + " WHERE " + t.onKey()
+	return "UPDATE " + quote(schema, t.name) + " t SET " + strings.Join(set, ", ") + " FROM " + source(t.updateParams(cols)) + " WHERE " + t.onKey()
 }
 
 // sqlWriteBack is the update of rows that were loaded: all columns outside the key.
@@ -137,7 +136,7 @@ func (t *table) sqlWriteBack(schema string) string {
 			set = append(set, quote(c.name)+" = "+t.operand(i))
 		}
 	}
-	return "UPDATE " + quote(schema, t.name) + " t SET " + strings.Join(set, ", ") + " FROM " + source(t.params(t.allColumns()), 1) + " WHERE " + t.onKey()
+	return "UPDATE " + quote(schema, t.name) + " t SET " + strings.Join(set, ", ") + " FROM " + source(t.params(t.allColumns())) + " WHERE " + t.onKey()
 }
 
 // sqlCreate inserts rows that were read as absent and raises (22012) when one
@@ -161,7 +160,7 @@ func (t *table) insert(schema string, given, defaults []int) string {
 	}
 	all := append(append([]int{}, given...), defaults...)
 	return "INSERT INTO " + quote(schema, t.name) + " AS t (" + t.names(all) + ") SELECT " + strings.Join(sel, ", ") +
-		" FROM " + source(t.params(given), 1) + " ON CONFLICT (" + t.names(t.key) + ")"
+		" FROM " + source(t.params(given)) + " ON CONFLICT (" + t.names(t.key) + ")"
 }
 
 func (t *table) sqlReplace(schema string) string {

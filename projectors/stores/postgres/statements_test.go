@@ -57,21 +57,21 @@ func TestGoldenSQL(t *testing.T) {
 		b := fold.NewBatch(models)
 		for _, e := range effects {
 			e.Key = []value.Value{"k", day}
-			if err := b.Apply(e); err != nil {
+			if err = b.Apply(e); err != nil {
 				t.Fatal(err)
 			}
 		}
 		return fold.GroupByShape(b.Rows(0))[0]
 	}
 	var out strings.Builder
-	print := func(name, sql string) { fmt.Fprintf(&out, "-- %s\n%s\n\n", name, sql) }
-	print("table", createTable("shop", tab))
-	print("index", createIndex("shop", tab, []string{"status", "n"}))
-	print("view", createView("shop", tab))
-	print("lock", tab.sqlLock("shop"))
-	print("load", tab.sqlLoad("shop"))
-	print("write back", tab.sqlWriteBack("shop"))
-	print("create", tab.sqlCreate("shop"))
+	show := func(name, sql string) { fmt.Fprintf(&out, "-- %s\n%s\n\n", name, sql) }
+	show("table", createTable("shop", tab))
+	show("index", createIndex("shop", tab, []string{"status", "n"}))
+	show("view", createView("shop", tab))
+	show("lock", tab.sqlLock("shop"))
+	show("load", tab.sqlLoad("shop"))
+	show("write back", tab.sqlWriteBack("shop"))
+	show("create", tab.sqlCreate("shop"))
 	for _, g := range []struct {
 		name  string
 		arms  fold.Arms
@@ -90,14 +90,14 @@ func TestGoldenSQL(t *testing.T) {
 		if n := strings.Count(sql, "unnest("); n != len(params) {
 			t.Errorf("%s: %d parameters for %d arrays", g.name, len(params), n)
 		}
-		print(g.name, sql)
+		show(g.name, sql)
 	}
 	texts := newTexts(Config{Schema: "shop", BookkeepingSchema: "projectionist"})
-	print("lock positions", texts.lock)
-	print("fence", texts.fence)
+	show("lock positions", texts.lock)
+	show("fence", texts.fence)
 	file := filepath.Join("testdata", "statements.sql")
 	if *update {
-		if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
+		if err = os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

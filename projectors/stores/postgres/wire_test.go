@@ -31,7 +31,7 @@ func TestNumericForm(t *testing.T) {
 			t.Fatalf("%v came back as %v, %v", d, back, err)
 		}
 		var n pgtype.Numeric
-		if err := m.Scan(pgtype.NumericOID, pgtype.BinaryFormatCode, b, &n); err != nil {
+		if err = m.Scan(pgtype.NumericOID, pgtype.BinaryFormatCode, b, &n); err != nil {
 			t.Fatal(err)
 		}
 		text, err := n.Value()

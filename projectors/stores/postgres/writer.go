@@ -49,9 +49,9 @@ func OpenWriter(cfg Config, c *contract.Contract) (*Writer, error) {
 	}
 	w := &Writer{cfg: full, who: c.Projection, revision: c.Revision, doubts: map[event.TopicPartition]string{}}
 	for i := range c.Models {
-		t, err := newTable(c, i)
-		if err != nil {
-			return nil, err
+		t, wrong := newTable(c, i)
+		if wrong != nil {
+			return nil, wrong
 		}
 		w.tables = append(w.tables, t)
 	}
@@ -138,7 +138,7 @@ func (w *Writer) Claim(ctx context.Context, owner string, tps []event.TopicParti
 			if err != nil {
 				return err
 			}
-			if _, err := tx.Exec(ctx, w.sql.lock, id, w.revision, topics, partitions); err != nil {
+			if _, err = tx.Exec(ctx, w.sql.lock, id, w.revision, topics, partitions); err != nil {
 				return err
 			}
 			rows, err := tx.Query(ctx, "UPDATE "+w.book("positions")+` p SET epoch = p.epoch + 1, token = a.token, owner = $3, claimed_at = now()
