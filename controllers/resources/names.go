@@ -39,7 +39,7 @@ func Bounded(parts ...string) string {
 	if name != "" && (name[0] < 'a' || name[0] > 'z') {
 		name = "p" + name
 	}
-	if name == whole && len(name) <= MaxName {
+	if name == whole && len(name) <= MaxName && !strings.HasSuffix(name, "-") {
 		return name
 	}
 	const hashLen = 8
