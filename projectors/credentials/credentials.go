@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/projectionist-dev/projectionist/contract"
@@ -84,7 +85,8 @@ func (m Mounts) secret(ref contract.SecretRef) (secret, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s, err
 	}
-	if len(entries) == 0 {
+	// The kubelet's own entries (..data) stand in the directory of an optional Secret that does not exist, too.
+	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), "..") }) {
 		return s, &MissingError{Kind: "Secret", Name: ref.Name}
 	}
 	return s, nil

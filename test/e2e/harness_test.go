@@ -64,7 +64,7 @@ var restConfig = sync.OnceValue(func() *rest.Config {
 	if err != nil {
 		panic(err)
 	}
-	config.QPS, config.Burst = 50, 100
+	config.QPS, config.Burst = 200, 400
 	config.UserAgent = "projectionist-e2e"
 	return config
 })
@@ -343,4 +343,11 @@ func (n *space) gone(o client.Object, within time.Duration) {
 		}
 		return fmt.Sprintf("it is there: finalizers %v (%v)", o.GetFinalizers(), err)
 	})
+}
+
+func (n *space) writeFile(path, text string) {
+	n.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
 }

@@ -67,20 +67,13 @@ func sql(t *testing.T, statement string, args ...any) {
 	}
 }
 
-// rows gives a query's rows, each as its columns' texts joined with a blank.
+// rows gives a query's rows as PostgreSQL's text of a row: (a,b).
 func rows(ctx context.Context, query string) ([]string, error) {
-	r, err := database().Query(ctx, query, pgx.QueryExecModeSimpleProtocol)
+	r, err := database().Query(ctx, "SELECT r::text FROM ("+query+") r", pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(r, func(row pgx.CollectableRow) (string, error) {
-		values, err := row.Values()
-		parts := make([]string, len(values))
-		for i, v := range values {
-			parts[i] = fmt.Sprint(v)
-		}
-		return strings.Join(parts, " "), err
-	})
+	return pgx.CollectRows(r, pgx.RowTo[string])
 }
 
 // holds waits until a query of the space's schema ($SCHEMA) gives exactly these rows.
@@ -101,9 +94,12 @@ func (n *space) holds(query string, want ...string) {
 // relations are the tables and views of the space's schema.
 func (n *space) relations() []string {
 	n.t.Helper()
-	got, err := rows(n.t.Context(), n.fill("SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace('$SCHEMA') AND relkind IN ('r', 'v', 'p') ORDER BY 1"))
+	got, err := rows(n.t.Context(), n.fill("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('$SCHEMA') AND relkind IN ('r', 'v', 'p') ORDER BY 1"))
 	if err != nil {
 		n.t.Fatal(err)
+	}
+	for i := range got {
+		got[i] = strings.Trim(got[i], "()")
 	}
 	return got
 }
