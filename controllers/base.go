@@ -204,6 +204,16 @@ func (b *Base) event(object client.Object, kind, reason, note string) {
 	b.Recorder.Eventf(object, nil, kind, reason, "Reconcile", "%s", note)
 }
 
+// unlessTerminating drops the error of having made something in a namespace
+// that is being deleted: there is nothing left to do there, and no use in trying
+// again.
+func unlessTerminating(err error) error {
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return nil
+	}
+	return err
+}
+
 // later gives a Result for the soonest of the times, which are ignored when zero.
 func later(times ...time.Duration) ctrl.Result {
 	var soonest time.Duration

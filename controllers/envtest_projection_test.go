@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -475,6 +476,22 @@ func TestDeletionLetsGo(t *testing.T) {
 				t.Error("no Warning says what remains")
 			}
 		})
+	}
+}
+
+// In a namespace that is being deleted nothing is made, and nothing fails for it.
+func TestTerminatingNamespace(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.must(w.c.Delete(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.ns}}))
+	w.must(w.c.Delete(w.ctx, w.deployment()))
+	w.must(w.c.Delete(w.ctx, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "totals"}}))
+	w.now = w.now.Add(2 * time.Hour)
+	w.pass()
+	var ds appsv1.DeploymentList
+	w.must(w.c.List(w.ctx, &ds, client.InNamespace(w.ns)))
+	if len(ds.Items) != 0 {
+		t.Error("a Deployment was made again")
 	}
 }
 

@@ -42,7 +42,7 @@ func (r *EventBrokerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if err := r.act(ctx, broker.Namespace, state, func(c actions.Create) resources.Job {
 		return r.probeJob(broker, "EventBroker", request, inputs, c)
 	}); err != nil {
-		return ctrl.Result{}, err
+		return ctrl.Result{}, unlessTerminating(err)
 	}
 	err = r.writeStatus(ctx, broker, after, broker.Status.Conditions, after.Status.Conditions)
 	return later(state.RequeueAfter), err

@@ -55,7 +55,7 @@ func (r *EventTopicReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err := r.act(ctx, topic.Namespace, in.Probe, func(c actions.Create) resources.Job {
 		return r.probeJob(topic, "EventTopic", request, inputs, c)
 	}); err != nil {
-		return ctrl.Result{}, err
+		return ctrl.Result{}, unlessTerminating(err)
 	}
 	err = r.writeStatus(ctx, topic, after, topic.Status.Conditions, after.Status.Conditions)
 	return later(in.Probe.RequeueAfter), err

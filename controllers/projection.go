@@ -63,6 +63,11 @@ func (r *ProjectionReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if !p.DeletionTimestamp.IsZero() {
 		return r.finish(ctx, p)
 	}
+	result, err := r.reconcile(ctx, p)
+	return result, unlessTerminating(err)
+}
+
+func (r *ProjectionReconciler) reconcile(ctx context.Context, p *v1alpha1.Projection) (ctrl.Result, error) {
 	if err := r.keepFinalizer(ctx, p); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -90,7 +95,7 @@ type world struct {
 // apply makes what is desired, in the order in which it is needed.
 func (r *ProjectionReconciler) apply(ctx context.Context, w *world) error {
 	p := w.Projection
-	target, running := r.projector(w, w.Target), (*resources.Projector)(nil)
+	target := r.projector(w, w.Target)
 	if target == nil {
 		return nil
 	}
@@ -103,6 +108,7 @@ func (r *ProjectionReconciler) apply(ctx context.Context, w *world) error {
 	}); err != nil {
 		return err
 	}
+	var running *resources.Projector
 	switch {
 	case w.Prepared():
 		running = target

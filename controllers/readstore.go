@@ -42,7 +42,7 @@ func (r *ReadStoreReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 	if err := r.act(ctx, store.Namespace, state, func(c actions.Create) resources.Job {
 		return r.probeJob(store, "ReadStore", request, inputs, c)
 	}); err != nil {
-		return ctrl.Result{}, err
+		return ctrl.Result{}, unlessTerminating(err)
 	}
 	err = r.writeStatus(ctx, store, after, store.Status.Conditions, after.Status.Conditions)
 	return later(state.RequeueAfter), err

@@ -118,7 +118,7 @@ func Decide(q Question, jobs []batchv1.Job, pods []corev1.Pod, now time.Time) St
 		}
 	}
 	next(&s, q, latest, now)
-	s.Delete = obsolete(views, q, s)
+	s.Delete = obsolete(views, q)
 	return s
 }
 
@@ -161,8 +161,8 @@ func Pause(attempt int) time.Duration {
 }
 
 // obsolete are the Jobs before the newest one that answers the question, and
-// those for another question once a Job for this one exists or is to be made.
-func obsolete(views []view, q Question, s State) []*batchv1.Job {
+// those for another question once a Job for this one exists.
+func obsolete(views []view, q Question) []*batchv1.Job {
 	newestAnswer := -1
 	for i, v := range views {
 		if v.inputs == q.Inputs && v.finished {

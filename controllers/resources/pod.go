@@ -5,9 +5,9 @@ package resources
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -169,7 +169,7 @@ func memoryLimit(r *corev1.ResourceRequirements) (string, bool) {
 	if !ok || q.Value() <= 0 {
 		return "", false
 	}
-	return fmt.Sprint(q.Value() / 10 * 9), true
+	return strconv.FormatInt(q.Value()/10*9, 10), true
 }
 
 // convert turns a typed API value into its apply-configuration. Both have the
