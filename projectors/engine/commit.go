@@ -80,10 +80,19 @@ func (c *committer) due(now time.Time) time.Duration {
 	if c.rows {
 		wait = c.e.cfg.Linger
 	}
+	if c.throttles() {
+		wait = c.e.cfg.Linger // nothing is fetched until this is committed
+	}
 	if c.events >= c.e.cfg.MaxCommitEvents/10 || slices.ContainsFunc(c.pending, func(u *unit) bool { return u.stop != nil }) {
 		wait = 0
 	}
 	return wait - now.Sub(c.pending[0].stagedAt)
+}
+
+func (c *committer) throttles() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.pending, func(u *unit) bool { return u.p.throttled() })
 }
 
 // flush commits all that is pending and lets go of it.
@@ -124,6 +133,7 @@ func (c *committer) commit(ctx context.Context, units []*unit) {
 		case errors.As(err, &data):
 			c.isolate(ctx, units)
 			return
+		case errors.Is(err, stores.ErrNoPosition) && c.stopMissing(ctx, req):
 		default:
 			// An earlier attempt may have been committed without our knowing.
 			ambiguous = true
@@ -243,11 +253,35 @@ func (c *committer) lost(ctx context.Context, tps []event.TopicPartition) {
 		if p == nil || !p.claimed {
 			continue
 		}
-		p.claimed, p.lostAt, p.lostRow = false, time.Now(), rows[tp]
+		// A stop ahead of what becomes void here is found again by whoever gets there.
+		p.claimed, p.stop, p.lostAt, p.lostRow = false, nil, time.Now(), rows[tp]
 		p.serial++
 		c.e.metrics.fenced.Inc()
 		c.e.cfg.Logger.Warn("partition is claimed by another projector", "partition", tp.String(), "owner", p.lostRow.Owner)
 	}
+}
+
+// stopMissing stops the partitions of a commit whose position rows are gone, and
+// says whether there are any.
+func (c *committer) stopMissing(ctx context.Context, req stores.Commit) bool {
+	rows, err := c.peek(ctx)
+	if err != nil || len(rows) == 0 {
+		return false // without any row the whole revision is gone: that may be mended
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := false
+	for _, a := range req.Advances {
+		if _, ok := rows[a.Claim.TopicPartition]; ok {
+			continue
+		}
+		p := c.parts[a.Claim.TopicPartition]
+		p.claimed = false
+		p.serial++
+		c.stopLocked(p, positionMissing(p.claim.Next))
+		found = true
+	}
+	return found
 }
 
 // isolate commits units partition by partition after the store refused their
@@ -333,6 +367,7 @@ func (c *committer) tryPiece(ctx context.Context, u *unit, p piece) error {
 			c.lost(ctx, fenced.Partitions)
 		case errors.As(err, &data):
 			return err
+		case errors.Is(err, stores.ErrNoPosition) && c.stopMissing(ctx, req):
 		default:
 			ambiguous = true
 			c.failed(ctx, c.e.storeFailed, err)

@@ -42,7 +42,7 @@ type Config struct {
 	Workers int
 	// MaxCommitEvents bounds the events of one transaction (soft: a fetched batch is never cut); default 20,000.
 	MaxCommitEvents int
-	// MaxInFlightBytes bounds fetched but uncommitted bytes; default 64 MiB.
+	// MaxInFlightBytes bounds what is fetched and not committed; a record counts recordWeight more than its bytes. Default 64 MiB.
 	MaxInFlightBytes int64
 	// Linger is how long a small batch waits for company; default 5 ms.
 	Linger time.Duration
@@ -91,7 +91,7 @@ type Engine struct {
 	source  contract.Health
 	store   contract.Health
 	counts  map[string]int32
-	joined  bool
+	reached bool // broker and store, at least once
 	// progress is when a commit last succeeded or nothing could be committed.
 	progress time.Time
 }
@@ -142,7 +142,7 @@ func (e *Engine) runGeneration(ctx context.Context, gen sources.Generation) {
 	e.cfg.Logger.Info("generation begins", "generation", gen.ID, "partitions", len(gen.Assigned))
 	s := newSession(e, gen)
 	e.mu.Lock()
-	e.session, e.joined = s, true
+	e.session = s
 	e.mu.Unlock()
 	e.metrics.owned.Set(float64(len(gen.Assigned)))
 
@@ -160,7 +160,13 @@ func (e *Engine) runGeneration(ctx context.Context, gen sources.Generation) {
 func (e *Engine) Ready() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.joined
+	return e.reached
+}
+
+func (e *Engine) reachedBoth() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.reached = true
 }
 
 // stuckAfter is how long partitions may lag behind healthy neighbours without a

@@ -71,9 +71,15 @@ func (f *folder) fold(u *unit, records []event.Record, next int64) {
 		if outcome.Result == handlers.Applied {
 			u.applied++
 		}
-		u.eventTime = max(u.eventTime, r.Timestamp)
+		if r.Timestamp <= maxTimestamp {
+			u.eventTime = max(u.eventTime, r.Timestamp)
+		}
 	}
 }
+
+// maxTimestamp is the end of the year 9999 in milliseconds. A later one is of
+// another unit, and neither a store nor a status can hold it.
+const maxTimestamp = 253_402_300_799_999
 
 // stopFor turns the error of one event into what users see. It never carries
 // a payload's value (Law 7): the errors that come here do not either.

@@ -61,13 +61,19 @@ const topic = "orders"
 func newWorld(t *testing.T, partitions int32) *world {
 	t.Helper()
 	w := &world{t: t, broker: sourcemem.NewBroker(), store: storemem.New(), contract: tally(), sent: map[string][]int64{}}
-	var err error
-	if w.program, err = handlers.Compile(w.contract); err != nil {
-		t.Fatal(err)
-	}
+	w.compile()
 	w.broker.CreateTopic(topic, partitions)
 	w.prepare()
 	return w
+}
+
+// compile takes over a change of the contract's handlers.
+func (w *world) compile() {
+	w.t.Helper()
+	var err error
+	if w.program, err = handlers.Compile(w.contract); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) prepare() {

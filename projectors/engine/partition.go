@@ -20,6 +20,15 @@ const noLimit = int64(1)<<62 - 1
 // their commit: one being committed, one folded, one being evaluated.
 const maxOutstanding = 3
 
+// recordWeight is what a record counts in the budget of bytes in flight beside
+// its own bytes: its struct, and the row mutations that it is folded into. For
+// small events that is many times their size (Law 10).
+const recordWeight = 512
+
+// faultFor is how long after a failed fetch a partition's fault is held to
+// last. It is longer than the pauses between fetches of a partition that fails.
+const faultFor = 10 * time.Second
+
 // partition is the state of one assigned partition in a session; the session's
 // mutex guards it.
 type partition struct {
@@ -47,6 +56,7 @@ type partition struct {
 	sampledAt          time.Time
 	gapSince           time.Time // since when End has stood still below HighWatermark
 	fault              string    // what keeps the source from giving more, "" if nothing
+	faultAt            time.Time // when it was last seen
 }
 
 // fetchable says that the fetcher may ask for more.
@@ -81,11 +91,17 @@ func (p *partition) sampled(end, highWatermark int64, now time.Time) {
 	p.end, p.highWatermark, p.sampledAt = end, highWatermark, now
 }
 
+// caughtUp says that the position is at an end of the log that was seen within maxAge.
+func (p *partition) caughtUp(now time.Time, stalledAfter, maxAge time.Duration) bool {
+	return p.live() && !p.sampledAt.IsZero() && now.Sub(p.sampledAt) <= maxAge && p.lag(now, stalledAfter) == 0
+}
+
 // unit is one fetched batch on its way to a commit.
 type unit struct {
 	p      *partition
 	serial int
 	batch  event.Batch
+	weight int64 // its share of the budget
 	// next is the position after the last event that rows holds; below
 	// batch.Next when the batch was cut by a failing event.
 	next int64

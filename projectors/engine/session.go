@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
 // session is the work of one generation.
@@ -56,6 +58,7 @@ func (s *session) run(ctx context.Context) {
 	if !s.begin(ctx) {
 		return
 	}
+	s.e.reachedBoth()
 	// The last commits may outlive the generation by DrainTimeout: the fence
 	// makes that safe, and it saves the next owner from doing the work again.
 	commitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -111,7 +114,16 @@ func (s *session) prepare(ctx context.Context) error {
 		s.failed(ctx, s.e.storeFailed, err)
 		return err
 	}
-	if rows, err = s.adoptGrowth(ctx, counts, rows); err != nil {
+	for _, p := range s.order {
+		if n := counts[p.tp.Topic]; p.tp.Partition >= n {
+			// Brokers learn of growth one after the other.
+			err := fmt.Errorf("%s is assigned, but the broker asked knows only %d partitions yet", p.tp, n)
+			s.failed(ctx, s.e.sourceFailed, err)
+			return err
+		}
+	}
+	recreated := recreatedTopics(infos, rows)
+	if rows, err = s.adoptGrowth(ctx, counts, recreated, rows); err != nil {
 		return err
 	}
 	known := make(map[event.TopicPartition]bool, len(rows))
@@ -121,15 +133,15 @@ func (s *session) prepare(ctx context.Context) error {
 	var claim []event.TopicPartition
 	s.mu.Lock()
 	for _, p := range s.order {
-		if known[p.tp] {
+		switch err := recreated[p.tp.Topic]; {
+		case known[p.tp]:
+			p.stop = nil // of an earlier attempt
 			claim = append(claim, p.tp)
-			continue
+		case err != nil:
+			s.stopLocked(p, &contract.Stop{Position: contract.OffsetPosition(0), Reason: err.Reason(), Message: err.Error()})
+		default:
+			s.stopLocked(p, positionMissing(0))
 		}
-		s.stopLocked(p, &contract.Stop{
-			Position: contract.OffsetPosition(0), Reason: "PositionMissing",
-			Message: "the bookkeeping has no position row for this partition; reading it from the start could count events twice. " +
-				"Restore the row in the table positions, or rebuild the projection",
-		})
 	}
 	s.mu.Unlock()
 	claims, err := s.e.cfg.Writer.Claim(ctx, s.e.cfg.Owner, claim)
@@ -152,6 +164,26 @@ func (s *session) prepare(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	return s.applyBarriers(ctx)
+}
+
+// positionMissing stops a partition that has no row in the bookkeeping.
+func positionMissing(at int64) *contract.Stop {
+	return &contract.Stop{
+		Position: contract.OffsetPosition(at), Reason: "PositionMissing",
+		Message: "the bookkeeping has no position row for this partition; reading it from the start could count events twice. " +
+			"Restore the row in the table positions, or rebuild the projection",
+	}
+}
+
+// recreatedTopics are those whose position rows belong to another topic of the same name.
+func recreatedTopics(infos map[string]sources.TopicInfo, rows []stores.Claim) map[string]*sources.TopicRecreated {
+	out := make(map[string]*sources.TopicRecreated)
+	for _, r := range rows {
+		if id := infos[r.Topic].ID; id != "" && r.TopicID != "" && id != r.TopicID {
+			out[r.Topic] = &sources.TopicRecreated{Topic: r.Topic, WasID: r.TopicID, NowID: id}
+		}
+	}
+	return out
 }
 
 // failed reports an error to a health, unless it only tells that ctx is done.
@@ -184,17 +216,28 @@ func (s *session) fetchLoop(ctx context.Context) {
 		for i := range results {
 			if err := results[i].Err; err != nil {
 				healthy = s.fetchFailed(results[i].Batch.TopicPartition, err) && healthy
-			} else if !s.accept(ctx, results[i].Batch) {
+			} else if !s.accept(ctx, &results[i].Batch) {
 				releaseAll(results[i:])
 				break
 			}
 		}
-		if healthy {
-			s.e.sourceOK()
-			wait.reset()
-		} else {
+		if !healthy {
 			wait.sleep(ctx)
+			continue
 		}
+		wait.reset()
+		s.sourceAnswers()
+	}
+}
+
+// sourceAnswers notes that the source has answered. It is whole only when no
+// partition of it has a fault: one that fails is not asked every time.
+func (s *session) sourceAnswers() {
+	s.mu.Lock()
+	faulty := slices.ContainsFunc(s.order, func(p *partition) bool { return p.live() && p.fault != "" })
+	s.mu.Unlock()
+	if !faulty {
+		s.e.sourceOK()
 	}
 }
 
@@ -233,15 +276,16 @@ func (s *session) fetchFailed(tp event.TopicPartition, err error) bool {
 		s.mu.Unlock()
 		return true
 	}
-	p.fault = err.Error()
+	p.fault, p.faultAt = err.Error(), time.Now()
 	s.mu.Unlock()
 	s.e.sourceFailed(err)
 	return false
 }
 
-// accept books a batch and passes it on; false when ctx is done.
-func (s *session) accept(ctx context.Context, b event.Batch) bool {
-	weight := min(int64(b.Bytes), s.e.cfg.MaxInFlightBytes)
+// accept books a batch and passes it on; false when ctx is done. The batch is
+// the caller's to release unless it was passed on.
+func (s *session) accept(ctx context.Context, b *event.Batch) bool {
+	weight := min(int64(b.Bytes)+recordWeight*int64(len(b.Records)), s.e.cfg.MaxInFlightBytes)
 	if err := s.budget.Acquire(ctx, weight); err != nil {
 		return false
 	}
@@ -255,13 +299,14 @@ func (s *session) accept(ctx context.Context, b event.Batch) bool {
 		b.Release()
 		return true
 	}
-	cutAt(&b, p.limit)
+	cutAt(b, p.limit)
 	p.fetchNext = b.Next
 	if b.LeaderEpoch >= 0 {
 		p.leaderEpoch = b.LeaderEpoch
 	}
 	p.outstanding++
-	u := &unit{p: p, serial: p.serial, batch: b}
+	u := &unit{p: p, serial: p.serial, batch: *b, weight: weight}
+	b.Free = nil // the unit's now; releasing a buffer twice would hand it to two readers
 	s.mu.Unlock()
 	select {
 	case s.workers[int(p.tp.Partition)%len(s.workers)] <- u:
@@ -285,9 +330,8 @@ func cutAt(b *event.Batch, limit int64) {
 
 // finish gives back what a unit holds, whatever became of it.
 func (s *session) finish(u *unit) {
-	weight := min(int64(u.batch.Bytes), s.e.cfg.MaxInFlightBytes)
 	u.batch.Release()
-	s.budget.Release(weight)
+	s.budget.Release(u.weight)
 	s.mu.Lock()
 	u.p.outstanding--
 	s.mu.Unlock()

@@ -24,14 +24,18 @@ func (e *Engine) Status() contract.ProjectorStatus {
 	if s != nil {
 		s.mu.Lock()
 		for _, p := range s.order {
-			st.Partitions = append(st.Partitions, p.status(time.Now(), s.e.cfg.StalledTransactionAfter))
+			st.Partitions = append(st.Partitions, p.status(time.Now(), s.e.cfg.StalledTransactionAfter, sampleAges*s.e.cfg.WatchInterval))
 		}
 		s.mu.Unlock()
 	}
 	return st
 }
 
-func (p *partition) status(now time.Time, stalledAfter time.Duration) contract.PartitionStatus {
+// sampleAges is how many intervals old a sample of the log's end may be and
+// still count: a log that cannot be seen is not one that we are at the end of.
+const sampleAges = 5
+
+func (p *partition) status(now time.Time, stalledAfter, maxAge time.Duration) contract.PartitionStatus {
 	st := contract.PartitionStatus{
 		Topic: p.tp.Topic, Partition: p.tp.Partition,
 		Position: contract.OffsetPosition(p.claim.Next), EventTime: p.claim.EventTime, UpdatedAt: p.sampledAt.UTC(),
@@ -45,7 +49,7 @@ func (p *partition) status(now time.Time, stalledAfter time.Duration) contract.P
 		st.UpdatedAt = time.Time{}
 	} else {
 		st.End, st.Lag = contract.OffsetPosition(p.end), p.lag(now, stalledAfter)
-		st.CaughtUp = p.claimed && p.stop == nil && st.Lag == 0
+		st.CaughtUp = p.caughtUp(now, stalledAfter, maxAge)
 	}
 	switch {
 	case p.stop != nil || st.Waiting != "":

@@ -5,9 +5,11 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/sources"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
@@ -64,9 +66,16 @@ func (s *session) sample(ctx context.Context) {
 	now := time.Now()
 	s.mu.Lock()
 	for tp, b := range bounds {
-		s.parts[tp].sampled(b.End, b.HighWatermark, now)
+		p := s.parts[tp]
+		p.sampled(b.End, b.HighWatermark, now)
+		if now.Sub(p.faultAt) > faultFor {
+			// Its leader answers, and no fetch fails: a quiet partition gives no
+			// batch that would tell.
+			p.fault = ""
+		}
 	}
 	s.mu.Unlock()
+	s.sourceAnswers()
 	s.observeLag()
 }
 
@@ -114,7 +123,12 @@ func (s *session) reclaim(ctx context.Context) {
 	var claim []event.TopicPartition
 	s.mu.Lock()
 	for _, p := range lost {
-		if row := now[p.tp]; row.Epoch != p.lostRow.Epoch || row.Next != p.lostRow.Next {
+		row, ok := now[p.tp]
+		if !ok && len(rows) > 0 {
+			s.stopLocked(p, positionMissing(p.claim.Next))
+			continue
+		}
+		if row.Epoch != p.lostRow.Epoch || row.Next != p.lostRow.Next {
 			p.lostAt, p.lostRow = time.Now(), row
 			continue
 		}
@@ -141,36 +155,24 @@ func (s *session) reclaim(ctx context.Context) {
 // adoptGrowth makes position rows for partitions that a topic has gained since
 // it was prepared, behind a barrier at the ends of those before (CORRECTNESS 1).
 // It returns all rows.
-func (s *session) adoptGrowth(ctx context.Context, counts map[string]int32, rows []stores.Claim) ([]stores.Claim, error) {
+func (s *session) adoptGrowth(ctx context.Context, counts map[string]int32, recreated map[string]*sources.TopicRecreated, rows []stores.Claim) ([]stores.Claim, error) {
 	known := make(map[string]int32)
 	for _, r := range rows {
 		known[r.Topic] = max(known[r.Topic], r.Partition+1)
 	}
 	grown := false
 	for topic, n := range counts {
-		before := known[topic]
-		if before == 0 || n <= before {
-			continue // never prepared is not growth; the missing row stops the partition
+		// Never prepared, or another topic, is not growth; the missing row stops the partition.
+		for known[topic] > 0 && known[topic] < n && recreated[topic] == nil {
+			after, err := s.adoptStep(ctx, topic, known[topic], n)
+			if errors.Is(err, stores.ErrNoPosition) {
+				break // a row is missing, which only looks like growth
+			}
+			if err != nil {
+				return nil, err
+			}
+			known[topic], grown = after, true
 		}
-		tps := make([]event.TopicPartition, before)
-		for i := range tps {
-			tps[i] = event.TopicPartition{Topic: topic, Partition: int32(i)}
-		}
-		bounds, err := s.e.cfg.Log.Bounds(ctx, tps...)
-		if err != nil {
-			s.failed(ctx, s.e.sourceFailed, err)
-			return nil, err
-		}
-		barrier := stores.Barrier{Topic: topic, Before: before, After: n}
-		for _, tp := range tps {
-			barrier.Ends = append(barrier.Ends, bounds[tp].End)
-		}
-		if _, err := s.e.cfg.Writer.AddPartitions(ctx, barrier); err != nil {
-			s.failed(ctx, s.e.storeFailed, err)
-			return nil, err
-		}
-		s.e.cfg.Logger.Info("topic has grown", "topic", topic, "before", before, "after", n)
-		grown = true
 	}
 	if !grown {
 		return rows, nil
@@ -180,6 +182,34 @@ func (s *session) adoptGrowth(ctx context.Context, counts map[string]int32, rows
 		s.failed(ctx, s.e.storeFailed, err)
 	}
 	return rows, err
+}
+
+// adoptStep records growth from before to n partitions, and gives how many there
+// are now: another member may have seen fewer, and be first.
+func (s *session) adoptStep(ctx context.Context, topic string, before, n int32) (int32, error) {
+	tps := make([]event.TopicPartition, before)
+	for i := range tps {
+		tps[i] = event.TopicPartition{Topic: topic, Partition: int32(i)}
+	}
+	bounds, err := s.e.cfg.Log.Bounds(ctx, tps...)
+	if err != nil {
+		s.failed(ctx, s.e.sourceFailed, err)
+		return 0, err
+	}
+	barrier := stores.Barrier{Topic: topic, Before: before, After: n}
+	for _, tp := range tps {
+		// Not the last stable offset: what an open transaction holds back may be older than the growth.
+		barrier.Ends = append(barrier.Ends, bounds[tp].HighWatermark)
+	}
+	recorded, err := s.e.cfg.Writer.AddPartitions(ctx, barrier)
+	if err != nil {
+		if !errors.Is(err, stores.ErrNoPosition) {
+			s.failed(ctx, s.e.storeFailed, err)
+		}
+		return 0, err
+	}
+	s.e.cfg.Logger.Info("topic has grown", "topic", topic, "before", before, "after", recorded.After)
+	return recorded.After, nil
 }
 
 // applyBarriers sets how far each partition may go: an old partition to its

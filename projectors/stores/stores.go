@@ -35,7 +35,8 @@ type Writer interface {
 	// topic that has grown, and records the barrier: the end positions of the
 	// partitions that existed before (CORRECTNESS 1). It is idempotent, and
 	// returns the barrier that was recorded first for this topic and Before.
-	// Before must be the number of partitions that the revision has rows for.
+	// Before must be the number of partitions that the revision has rows for; it
+	// fails with ErrNoPosition when it once had more of them, without a barrier there.
 	AddPartitions(ctx context.Context, b Barrier) (Barrier, error)
 	// Barriers lists the recorded barriers that concern this revision, oldest first.
 	Barriers(ctx context.Context) ([]Barrier, error)
@@ -82,7 +83,8 @@ type Commit struct {
 type Barrier struct {
 	Topic         string
 	Before, After int32
-	// Ends holds the last stable end of each partition below Before, by index.
+	// Ends holds the high watermark of each partition below Before when growth was
+	// seen, by index: what open transactions hold back is older than the growth.
 	Ends []int64
 }
 

@@ -210,7 +210,9 @@ func (w *writer) AddPartitions(ctx context.Context, b stores.Barrier) (stores.Ba
 	switch count := r.counts[b.Topic]; {
 	case b.After <= b.Before || len(b.Ends) != int(b.Before):
 		return stores.Barrier{}, invalid("the barrier of topic %s is inconsistent", b.Topic)
-	case b.Before > count, b.Before < count && i < 0:
+	case b.Before < count && i < 0:
+		return stores.Barrier{}, missing(event.TopicPartition{Topic: b.Topic, Partition: b.Before})
+	case b.Before > count:
 		return stores.Barrier{}, invalid("topic %s has %d partitions here, not %d", b.Topic, count, b.Before)
 	case i < 0:
 		b.Ends = slices.Clone(b.Ends)

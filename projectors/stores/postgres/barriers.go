@@ -59,7 +59,7 @@ VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (projection, topic, topic_id, before
 			}
 			first, err = pgx.CollectExactlyOneRow(rows, scanBarrier)
 			if errors.Is(err, pgx.ErrNoRows) {
-				return usagef("topic %s has %d position rows, and no barrier at %d is recorded", b.Topic, count, b.Before)
+				return fmt.Errorf("topic %s had %d position rows and has %d, where no growth is recorded: %w", b.Topic, count, b.Before, stores.ErrNoPosition)
 			}
 			if err != nil {
 				return err

@@ -158,7 +158,7 @@ var bookTables = []bookTable{
 			{"topic_id", "The broker's id of the topic; empty when unknown."},
 			{"before_count", "Number of partitions before."},
 			{"after_count", "Number of partitions after."},
-			{"ends", "Last stable end of each partition below before_count when growth was seen."},
+			{"ends", "High watermark of each partition below before_count when growth was seen."},
 			{"created_at", "When growth was seen."},
 		},
 	},

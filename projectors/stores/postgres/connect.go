@@ -62,7 +62,11 @@ func resolveError(err error) error {
 	if errors.As(err, &ee) {
 		return err
 	}
-	return &stores.EnvironmentError{Reason: stores.ReasonSecretKeyMissing, Message: err.Error(), Err: err}
+	reason := stores.ReasonSecretKeyMissing
+	if r := (interface{ Reason() string })(nil); errors.As(err, &r) {
+		reason = r.Reason()
+	}
+	return &stores.EnvironmentError{Reason: reason, Message: err.Error(), Err: err}
 }
 
 // applicationName keeps the end of a name that PostgreSQL would cut: the pod.
