@@ -142,7 +142,7 @@ func TestDeletionWithoutStore(t *testing.T) {
 	n.delete(n.store("reads"))
 	c := n.condition(n.projection("counts"), "Ready", "False", "")
 	t.Logf("%s: %s", c.Reason, c.Message)
-	says(t, c.Message, "ReadStore reads")
+	says(t, c.Message, `no ReadStore "reads"`, "create it")
 	n.delete(n.projection("counts"))
 	n.gone(n.projection("counts"), soon)
 	says(t, n.kubectl("get", "events", "-o", "jsonpath={.items[*].message}"), "without dropping its tables", "ReadStore reads is gone")
@@ -167,18 +167,25 @@ func TestNamespaceDeletion(t *testing.T) {
 	})
 }
 
+// role makes a role named as the space's schema, which may do what a projection needs there and nothing else.
+func (n *space) role(password string) {
+	role := n.schema
+	sql(n.t, "CREATE ROLE "+role+" LOGIN PASSWORD '"+password+"'")
+	sql(n.t, "GRANT CONNECT ON DATABASE "+parts()["PG_DATABASE"]+" TO "+role)
+	sql(n.t, "CREATE SCHEMA "+n.schema+" AUTHORIZATION "+role)
+	sql(n.t, "CREATE SCHEMA "+n.schema+"_books AUTHORIZATION "+role)
+	n.t.Cleanup(func() {
+		sql(n.t, "DROP OWNED BY "+role+" CASCADE")
+		sql(n.t, "DROP ROLE "+role)
+	})
+}
+
 // TestRotation changes passwords in the database and the Secret under a running projector.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
 	role := n.schema
-	sql(t, "CREATE ROLE "+role+" LOGIN PASSWORD 'first'")
-	sql(t, "CREATE SCHEMA "+n.schema+" AUTHORIZATION "+role)
-	sql(t, "CREATE SCHEMA "+n.schema+"_books AUTHORIZATION "+role)
-	t.Cleanup(func() {
-		sql(t, "DROP OWNED BY "+role+" CASCADE")
-		sql(t, "DROP ROLE "+role)
-	})
+	n.role("first")
 	n.apply(`
 apiVersion: v1
 kind: Secret

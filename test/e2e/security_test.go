@@ -83,13 +83,7 @@ func TestCanary(t *testing.T) {
 	n := newSpace(t)
 	const payload, password = "c4nary-payload-value", "c4nary-secret-value"
 	role := n.schema
-	sql(t, "CREATE ROLE "+role+" LOGIN PASSWORD '"+password+"'")
-	sql(t, "CREATE SCHEMA "+n.schema+" AUTHORIZATION "+role)
-	sql(t, "CREATE SCHEMA "+n.schema+"_books AUTHORIZATION "+role)
-	t.Cleanup(func() {
-		sql(t, "DROP OWNED BY "+role+" CASCADE")
-		sql(t, "DROP ROLE "+role)
-	})
+	n.role(password)
 	n.apply(`
 apiVersion: v1
 kind: Secret
