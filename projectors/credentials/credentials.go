@@ -24,7 +24,12 @@ type MissingError struct {
 }
 
 // Reason is how conditions name the fault.
-func (e *MissingError) Reason() string { return "SecretKeyMissing" }
+func (e *MissingError) Reason() string {
+	if len(e.Keys) == 0 {
+		return "SecretMissing"
+	}
+	return "SecretKeyMissing"
+}
 
 func (e *MissingError) Error() string {
 	if len(e.Keys) == 0 {
