@@ -25,7 +25,7 @@ func AppendKey(dst []byte, v Value) []byte {
 		}
 		return append(dst, 0)
 	case int64:
-		return binary.BigEndian.AppendUint64(dst, uint64(x)^(1<<63)) //nolint:gosec // the bits are what is wanted
+		return binary.BigEndian.AppendUint64(dst, uint64(x)^(1<<63))
 	case float64:
 		bits := math.Float64bits(x)
 		if bits>>63 == 1 {
@@ -56,8 +56,8 @@ func AppendKey(dst []byte, v Value) []byte {
 }
 
 func appendTimeKey(dst []byte, t time.Time) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, uint64(t.Unix())^(1<<63)) //nolint:gosec // the bits are what is wanted
-	return binary.BigEndian.AppendUint32(dst, uint32(t.Nanosecond()))  //nolint:gosec // below 1e9
+	dst = binary.BigEndian.AppendUint64(dst, uint64(t.Unix())^(1<<63))
+	return binary.BigEndian.AppendUint32(dst, uint32(t.Nanosecond()))
 }
 
 // appendEscaped ends the text with 00 01 and writes 00 as 00 FF, which keeps the order.
@@ -76,10 +76,10 @@ func appendEscaped(dst []byte, s string) []byte {
 func appendDecimalKey(dst []byte, d *apd.Decimal) []byte {
 	b := d.Coeff.Bytes()
 	if !d.Negative || len(b) == 0 {
-		dst = append(dst, 1, byte(len(b))) //nolint:gosec // 38 digits are 16 bytes
+		dst = append(dst, 1, byte(len(b)))
 		return append(dst, b...)
 	}
-	dst = append(dst, 0, ^byte(len(b))) //nolint:gosec // 38 digits are 16 bytes
+	dst = append(dst, 0, ^byte(len(b)))
 	for _, c := range b {
 		dst = append(dst, ^c)
 	}

@@ -177,7 +177,7 @@ func JSONNumber(s string) (any, error) {
 		if coeff%pow10[frac] == 0 {
 			return coeff / pow10[frac], nil
 		}
-		return apd.New(coeff, -int32(frac)), nil //nolint:gosec // at most 18
+		return apd.New(coeff, -int32(frac)), nil
 	}
 	d, err := ParseNumber(s)
 	if err != nil {

@@ -87,7 +87,7 @@ func (r *Runner) probeBroker(ctx context.Context, req *contract.Request, res *co
 	if err != nil {
 		return err
 	}
-	res.Broker = &contract.BrokerFacts{ClusterID: cluster.ID, Brokers: int32(cluster.Brokers)} //nolint:gosec // a count of brokers
+	res.Broker = &contract.BrokerFacts{ClusterID: cluster.ID, Brokers: int32(cluster.Brokers)}
 	return nil
 }
 
@@ -123,7 +123,7 @@ func (r *Runner) probeTopic(ctx context.Context, req *contract.Request, res *con
 
 func topicFacts(t *kafka.Topic) *contract.TopicFacts {
 	f := &contract.TopicFacts{
-		ID: t.ID, Partitions: t.Partitions, ReplicationFactor: int32(t.ReplicationFactor), //nolint:gosec // a count of brokers
+		ID: t.ID, Partitions: t.Partitions, ReplicationFactor: int32(t.ReplicationFactor),
 		CleanupPolicy:   t.Config["cleanup.policy"],
 		RetentionMillis: number(t.Config["retention.ms"]), RetentionBytes: number(t.Config["retention.bytes"]),
 		DeleteRetentionMillis: number(t.Config["delete.retention.ms"]),

@@ -74,7 +74,7 @@ func (m Mounts) Postgres(st contract.PostgresStore, ref contract.SecretRef) (Pos
 	override(&out.Host, st.Host)
 	override(&out.Database, st.Database)
 	if st.Port != 0 {
-		out.Port = uint16(st.Port) //nolint:gosec // the CRD bounds it
+		out.Port = uint16(st.Port)
 	}
 	if out.Port == 0 {
 		out.Port = 5432

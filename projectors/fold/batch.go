@@ -157,7 +157,7 @@ func (b *Batch) apply(e *Effect, journal *[]undo) error {
 
 // add makes an identity mutation. The key's string is copied by the caller.
 func (t *table) add(key string, values []value.Value) int32 {
-	i := int32(len(t.muts)) //nolint:gosec // two thousand million rows do not fit in memory
+	i := int32(len(t.muts))
 	t.muts = append(t.muts, mutation{key: key})
 	t.keys = append(t.keys, values...)
 	t.index[key] = i

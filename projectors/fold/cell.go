@@ -173,7 +173,7 @@ func (c *cell) then(n *numeric, o *cell) (cell, bool) {
 
 // changeCell is the function of one change, or false if it does nothing.
 func changeCell(n *numeric, ch *Change) (cell, bool) {
-	c := cell{col: uint16(ch.Column)} //nolint:gosec // no store has that many columns
+	c := cell{col: uint16(ch.Column)}
 	if ch.Op == OpSet {
 		c.kind, c.val = cellSet, ch.Operand
 		return c, true

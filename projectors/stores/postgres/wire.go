@@ -57,8 +57,6 @@ func elementOID(t value.Type) uint32 {
 }
 
 // encodeArray gives the binary form of a column of n values.
-//
-//nolint:gosec // G115: bit patterns of the wire form
 func encodeArray(t value.Type, n int, at func(int) value.Value) []byte {
 	b := make([]byte, 0, 20+n*16)
 	b = arrayHeader(b, elementOID(t), n)
@@ -75,7 +73,6 @@ func encodeArray(t value.Type, n int, at func(int) value.Value) []byte {
 	return b
 }
 
-//nolint:gosec // G115: bit patterns of the wire form
 func arrayHeader(b []byte, oid uint32, n int) []byte {
 	b = binary.BigEndian.AppendUint32(b, 1) // dimensions
 	b = binary.BigEndian.AppendUint32(b, 1) // may hold NULLs
@@ -84,7 +81,6 @@ func arrayHeader(b []byte, oid uint32, n int) []byte {
 	return binary.BigEndian.AppendUint32(b, 1) // lower bound
 }
 
-//nolint:gosec // G115: bit patterns of the wire form
 func appendValue(b []byte, t value.Type, v value.Value) []byte {
 	switch x := v.(type) {
 	case string:
@@ -134,8 +130,6 @@ const (
 )
 
 // appendNumeric writes base-10000 digits; the point lies between two of them.
-//
-//nolint:gosec // G115: bit patterns of the wire form
 func appendNumeric(b []byte, d *apd.Decimal) []byte {
 	scale := int(-d.Exponent)
 	var buf [64]byte
@@ -174,8 +168,6 @@ func appendNumeric(b []byte, d *apd.Decimal) []byte {
 var errWire = errors.New("postgres: a column does not have the type that the contract gives it")
 
 // decodeValue reads one column of a row in binary form; b is nil for NULL.
-//
-//nolint:gosec // G115: bit patterns of the wire form
 func decodeValue(t value.Type, b []byte) (value.Value, error) {
 	if b == nil {
 		return nil, nil
@@ -226,7 +218,6 @@ func decodeValue(t value.Type, b []byte) (value.Value, error) {
 	return nil, errWire
 }
 
-//nolint:gosec // G115: bit patterns of the wire form
 func decodeArray(elem value.Type, b []byte) (value.Value, error) {
 	if len(b) < 12 {
 		return nil, errWire
@@ -263,7 +254,6 @@ func decodeArray(elem value.Type, b []byte) (value.Value, error) {
 	return out, nil
 }
 
-//nolint:gosec // G115: bit patterns of the wire form
 func decodeNumeric(t value.Type, b []byte) (value.Value, error) {
 	if len(b) < 8 {
 		return nil, errWire

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -256,15 +257,15 @@ func diff(m *fold.Model, got, want [][]value.Value) string {
 }
 
 func text(m *fold.Model, rows [][]value.Value) string {
-	out := ""
+	var out strings.Builder
 	for _, row := range rows[:min(len(rows), 5)] {
-		out += "["
+		out.WriteString("[")
 		for c := range row {
-			out += show(m, c, row[c]) + " "
+			out.WriteString(show(m, c, row[c]) + " ")
 		}
-		out += "] "
+		out.WriteString("] ")
 	}
-	return out
+	return out.String()
 }
 
 func show(m *fold.Model, c int, v value.Value) string {
