@@ -11,7 +11,9 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/connect"
@@ -249,18 +251,32 @@ func explain(err error, res *contract.Result) {
 	}
 }
 
-// WriteResult writes a result where the kubelet finds it, cut to what fits.
+// WriteResult writes a result where the kubelet finds it, its message cut to what fits.
 func WriteResult(path string, res contract.Result) error {
-	const maxMessage = 1500
-	if len(res.Message) > maxMessage {
-		res.Message = res.Message[:maxMessage] + "..."
+	message := strings.ToValidUTF8(res.Message, "?")
+	for limit := 1500; ; limit /= 2 {
+		res.Message = cut(message, limit)
+		data, err := json.Marshal(res)
+		if err != nil {
+			return err
+		}
+		// As JSON a character may take six bytes.
+		if len(data) <= contract.MaxResultBytes {
+			return os.WriteFile(path, data, 0o600)
+		}
+		if limit == 0 {
+			return fmt.Errorf("the result has %d bytes, a termination message takes %d", len(data), contract.MaxResultBytes)
+		}
 	}
-	data, err := json.Marshal(res)
-	if err != nil {
-		return err
+}
+
+// cut gives at most limit bytes of a text, whole characters, and dots for the rest.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
 	}
-	if len(data) > contract.MaxResultBytes {
-		return fmt.Errorf("the result has %d bytes, a termination message takes %d", len(data), contract.MaxResultBytes)
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
 	}
-	return os.WriteFile(path, data, 0o600)
+	return s[:limit] + "..."
 }

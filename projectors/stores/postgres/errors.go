@@ -44,6 +44,7 @@ const (
 	stateReadOnly         = "25006"
 	stateQueryCanceled    = "57014"
 	stateLockNotAvailable = "55P03"
+	stateLimitExceeded    = "54000" // an index entry or an array that would be too large
 	stateNoSuchStatement  = "26000"
 	stateDupStatement     = "42P05"
 	stateStalePlan        = "0A000"
@@ -110,10 +111,10 @@ func kind(err error) fault {
 	return faultPermanent
 }
 
-// isData tells whether an error is a fault of the rows.
+// isData tells whether an error of a table's statement is a fault of the rows.
 func isData(err error) bool {
 	_, code := sqlState(err)
-	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23")
+	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23") || code == stateLimitExceeded
 }
 
 // environment turns an error of the driver or the server into an

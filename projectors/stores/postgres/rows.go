@@ -226,6 +226,9 @@ func (t *table) explain(adds []string) func(error) error {
 					out.Column = adds[0]
 				}
 			}
+		case code == stateLimitExceeded:
+			out.Reason = reasonOutOfRange
+			out.Message = "a value is too large for the database: an indexed text takes some 2,700 bytes, an array 1 GB"
 		case code == stateNotNullViolation:
 			out.Message = "a value is missing in a column that must not be NULL"
 		case pe.ConstraintName != "":
