@@ -67,7 +67,21 @@ func stopped(o *Observation) (Verdict, bool) {
 	if more > 0 {
 		message += fmt.Sprintf(". %d more %s stopped, too", more, plural(int64(more), "partition"))
 	}
+	message = joined(message, wayOut(s.Reason))
 	return stuck(reasonOr(s.Reason, v1alpha1.ReasonHandlerError), message), true
+}
+
+// wayOut is what a person can do about an event that cannot be applied. Other
+// reasons come with their advice. An event is never skipped, and rows that exist
+// are never rebuilt, in this release.
+func wayOut(reason string) string {
+	switch reason {
+	case v1alpha1.ReasonHandlerError, v1alpha1.ReasonConstraintViolation:
+		return "Correct the producer, and make a Projection of another name whose handlers take such events: this release does not rebuild"
+	case v1alpha1.ReasonDecodeError:
+		return "Correct the producer, and project a topic without this event: this release does not skip events"
+	}
+	return ""
 }
 
 // specVerdict is a newest spec that is not in effect.
