@@ -10,9 +10,9 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../instance.sh"
 
 HACK=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-ROOT=$(cd "$HACK/.." && pwd)
 # shellcheck disable=SC2034  # some are for the scripts that source this file
 {
+	ROOT=$(cd "$HACK/.." && pwd)
 	# What setup started, one name a line, so that down stops that and nothing else.
 	STARTED="$PROJECTIONIST_STATE/started$INSTANCE_SUFFIX"
 	OPERATOR_NAMESPACE=projectionist-system
