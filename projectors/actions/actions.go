@@ -19,6 +19,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 	"github.com/projectionist-dev/projectionist/projectors/credentials"
 	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/sources"
 	"github.com/projectionist-dev/projectionist/projectors/sources/kafka"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
@@ -106,7 +107,7 @@ func (r *Runner) probeTopic(ctx context.Context, req *contract.Request, res *con
 		if describeErr == nil {
 			res.Topic = topicFacts(topic)
 		}
-		return describeErr
+		return named(describeErr, req.Topic.Name)
 	}
 	out, err := admin.CreateTopic(ctx, kafka.TopicSpec{
 		Name: req.Topic.BrokerTopic, Partitions: req.Create.Partitions,
@@ -121,6 +122,16 @@ func (r *Runner) probeTopic(ctx context.Context, req *contract.Request, res *con
 		res.Message = "the topic exists and differs from spec.create: " + out.Differences[0]
 	}
 	return nil
+}
+
+// named puts the EventTopic's name into an error of the broker's topic: the
+// administrator of a broker knows no EventTopics.
+func named(err error, topic string) error {
+	var missing *sources.TopicMissing
+	if errors.As(err, &missing) {
+		missing.Topic = topic
+	}
+	return err
 }
 
 func topicFacts(t *kafka.Topic) *contract.TopicFacts {
@@ -186,7 +197,7 @@ func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
 	for _, t := range c.Topics {
 		topic, describeErr := broker.DescribeTopic(ctx, t.BrokerTopic)
 		if describeErr != nil {
-			return describeErr
+			return named(describeErr, t.Name)
 		}
 		for i, b := range topic.Bounds {
 			starts = append(starts, stores.Start{

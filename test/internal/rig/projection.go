@@ -150,9 +150,16 @@ func (p *Projection) writeContract(t testing.TB, group string) string {
 	return path
 }
 
-// Prepare runs the action prepare. It mounts nothing at the default paths, so
-// the Secrets are bound by the flags that run takes too.
+// Prepare runs the action prepare, which must succeed.
 func (p *Projection) Prepare(t testing.TB) {
+	t.Helper()
+	if res, said := p.TryPrepare(t); !res.OK {
+		t.Fatalf("prepare: %s: %s\n%s", res.Reason, res.Message, said)
+	}
+}
+
+// TryPrepare runs the action prepare as a Job does, and gives its result and what it logged.
+func (p *Projection) TryPrepare(t testing.TB) (res contract.Result, said string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -164,9 +171,18 @@ func (p *Projection) Prepare(t testing.TB) {
 	cmd := exec.CommandContext(ctx, p.Bin, "prepare", "--contract", p.writeContract(t, ""), "--result", result,
 		"--secrets", filepath.Join(p.Dir, "secrets"), "--configmaps", filepath.Join(p.Dir, "configmaps"))
 	cmd.Env = append(os.Environ(), contract.RequestEnv+"="+string(request))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("prepare: %v\n%s", err, out)
+	out, failed := cmd.CombinedOutput()
+	data, err := os.ReadFile(result)
+	if err != nil {
+		t.Fatalf("prepare left no result: %v\n%s", err, out)
 	}
+	if err := json.Unmarshal(data, &res); err != nil {
+		t.Fatalf("prepare left %s: %v", data, err)
+	}
+	if res.OK != (failed == nil) {
+		t.Fatalf("prepare's result says %t, its exit %v", res.OK, failed)
+	}
+	return res, string(data) + string(out)
 }
 
 // Audit starts the audit of the positions.
@@ -284,7 +300,7 @@ func freePort(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 
