@@ -239,7 +239,6 @@ func (n *space) try(args ...string) string {
 func (n *space) run(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	//nolint:gosec // the arguments are the tests' own
 	cmd := exec.CommandContext(ctx, root+"/hack/cluster/kubectl", append([]string{"-n", n.name}, args...)...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &out, os.Environ()

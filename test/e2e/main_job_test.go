@@ -59,7 +59,6 @@ func (n *space) running(projection string, want int) []string {
 // signal sends a signal to a pod's processes from outside.
 func (n *space) signal(signal, pod string) {
 	n.t.Helper()
-	//nolint:gosec // the arguments are the tests' own
 	if out, err := exec.CommandContext(n.t.Context(), root+"/hack/cluster/signal", signal, n.name, pod).CombinedOutput(); err != nil {
 		n.t.Fatalf("signal %s %s: %v\n%s", signal, pod, err, out)
 	}

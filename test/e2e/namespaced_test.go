@@ -42,11 +42,10 @@ func TestNamespacedInstall(t *testing.T) {
 	n.kubectl("-n", operatorNamespace, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=operator", "--timeout=60s")
 
 	file := t.TempDir() + "/install.yaml"
-	//nolint:gosec // the arguments are the tests' own
 	if out, err := exec.CommandContext(t.Context(), root+"/hack/install/render", "-image", image, "-overlay", "config/namespaced", "-o", file).CombinedOutput(); err != nil {
 		t.Fatalf("render: %v\n%s", err, out)
 	}
-	text, err := os.ReadFile(file) //nolint:gosec // just written
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
