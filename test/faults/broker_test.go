@@ -156,12 +156,19 @@ func TestPartitionsAdded(t *testing.T) {
 	grow(4)
 	feed.Produce(t, 20_000)
 	one := p.Start(t, launch("one"))
-	p.Start(t, launch("two"))
+	mortal := p.Start(t, launch("mortal"))
 	advance(t, p, 1000)
 	settle(t, p, feed)
 	grow(7)
 	end := load(t, feed, 200, 20*time.Millisecond)
-	rig.Until(t, 90*time.Second, "the new partitions are read", func() string {
+	// The barrier is found and opened by whoever is alive.
+	deaths, died := 0, time.Now()
+	rig.Until(t, 120*time.Second, "the new partitions are read", func() string {
+		if time.Since(died) > 2*session && deaths < 6 {
+			deaths, died = deaths+1, time.Now()
+			mortal.Kill()
+			mortal = p.Start(t, launch(fmt.Sprintf("mortal-%d", deaths)))
+		}
 		rows := p.Positions(t)
 		for i := range p.Partitions(oracle.Orders) {
 			if row, ok := rows[rig.At{Topic: oracle.Orders, Partition: i}]; !ok || row.Next == 0 {
