@@ -6,7 +6,6 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -89,11 +88,11 @@ func TestBench(t *testing.T) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		t.Setenv("GOMEMLIMIT", operatorsLimit)
 	}
-	broker, err := rig.StartPart("kafka", cmp.Or(os.Getenv("PROJECTIONIST_INSTANCE"), "bench"))
+	broker, err := rig.StartPart("kafka", rig.Instance("bench"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	database, err := rig.StartPart("postgres", cmp.Or(os.Getenv("PROJECTIONIST_INSTANCE"), "bench"))
+	database, err := rig.StartPart("postgres", rig.Instance("bench"))
 	if err != nil {
 		t.Fatal(err)
 	}

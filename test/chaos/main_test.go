@@ -6,7 +6,6 @@
 package chaos
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"testing"
@@ -20,13 +19,13 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	defer rig.RemoveBinaries()
-	broker, err := rig.StartPart("kafka", instance())
+	broker, err := rig.StartPart("kafka", rig.Instance("chaos"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer down(broker)
-	database, err := rig.StartPart("postgres", instance())
+	database, err := rig.StartPart("postgres", rig.Instance("chaos"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -45,6 +44,3 @@ func down(p *rig.Part) {
 		fmt.Fprintln(os.Stderr, err)
 	}
 }
-
-// instance names parts that nobody else uses: they are crashed.
-func instance() string { return cmp.Or(os.Getenv("PROJECTIONIST_INSTANCE"), "chaos") }

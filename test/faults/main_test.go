@@ -33,7 +33,7 @@ func run(m *testing.M) int {
 		}
 	}()
 	for _, which := range [][2]string{{"kafka", "faults"}, {"postgres", "faults"}, {"postgres", "fragile"}} {
-		p, err := rig.StartPart(which[0], which[1])
+		p, err := rig.StartPart(which[0], rig.Instance(which[1]))
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

@@ -37,6 +37,15 @@ type Part struct {
 	mu       sync.Mutex
 }
 
+// Instance names an instance of a suite's own: its parts are broken, so that it
+// shares none with the other tests, which PROJECTIONIST_INSTANCE is for.
+func Instance(suite string) string {
+	if of := os.Getenv("PROJECTIONIST_INSTANCE"); of != "" && of != suite {
+		return of + "-" + suite
+	}
+	return suite
+}
+
 // StartPart brings a part up and reads how to reach it.
 func StartPart(name, instance string) (*Part, error) {
 	p := &Part{Name: name, Instance: instance}
