@@ -109,6 +109,20 @@ func (b *Base) jobs(ctx context.Context, owner client.Object, action contract.Ac
 	return own, nil
 }
 
+// attempt is act for a resource whose status says what the API server refuses.
+// Another error is returned, but for that of a namespace that is being deleted.
+func (b *Base) attempt(ctx context.Context, namespace string, action contract.Action, s *actions.State, build func(actions.Create) resources.Job) error {
+	err := b.act(ctx, namespace, *s, build)
+	if err == nil {
+		return nil
+	}
+	if refused := plan.Refused(err, action); refused != nil {
+		s.Hindered, s.RequeueAfter = refused, blockedRetry
+		return nil
+	}
+	return unlessTerminating(err)
+}
+
 // act carries out what ask decided. build makes the Job of a decision.
 func (b *Base) act(ctx context.Context, namespace string, s actions.State, build func(actions.Create) resources.Job) error {
 	for name, result := range s.Stamp {
@@ -175,22 +189,29 @@ func (b *Base) writeStatus(ctx context.Context, before, after client.Object, old
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
 	}
-	if err := b.Client.Status().Patch(ctx, after, client.MergeFrom(before), client.FieldOwner(apply.FieldManager)); err != nil {
+	// With the lock, what a cache shows that is behind is neither written over nor announced twice.
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	err := b.Client.Status().Patch(ctx, after, patch, client.FieldOwner(apply.FieldManager))
+	switch {
+	case apierrors.IsConflict(err):
+		// The change that came in between brings it back here.
+		return nil
+	case err != nil:
 		return client.IgnoreNotFound(err)
 	}
 	b.announce(after, old, now)
 	return nil
 }
 
-// announce records an Event where Ready changed its status or its reason.
+// announce records an Event where Ready changed its status, or why it is not True.
 func (b *Base) announce(object client.Object, old, now []metav1.Condition) {
 	was, is := plan.Find(old, v1alpha1.ConditionReady), plan.Find(now, v1alpha1.ConditionReady)
-	if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason) {
+	if is == nil || (was != nil && was.Status == is.Status && (was.Reason == is.Reason || is.Status == metav1.ConditionTrue)) {
 		return
 	}
-	kind := corev1.EventTypeNormal
-	if plan.Find(now, v1alpha1.ConditionStalled) != nil || (was != nil && was.Status == metav1.ConditionTrue && is.Status != metav1.ConditionTrue) {
-		kind = corev1.EventTypeWarning
+	kind := corev1.EventTypeWarning
+	if is.Status == metav1.ConditionTrue || plan.Expected(is.Reason, was != nil && was.Status == metav1.ConditionTrue) {
+		kind = corev1.EventTypeNormal
 	}
 	b.event(object, kind, is.Reason, is.Message)
 }

@@ -288,7 +288,7 @@ func TestStoppedPartitionAndFaults(t *testing.T) {
 	w.wants(p, "StoreReady", metav1.ConditionFalse, "Unreachable")
 
 	change(func(s *contract.ProjectorStatus) { s.Partitions[0].CaughtUp, s.Partitions[0].Lag = false, 5000 })
-	w.wants(w.projection(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
+	w.wants(w.projection(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonWithinLagTarget)
 	w.now = w.now.Add(2 * time.Minute)
 	w.settle()
 	w.wants(w.projection(), "Ready", metav1.ConditionFalse, v1alpha1.ReasonLagging)

@@ -37,13 +37,13 @@ func (r *EventBrokerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	after := broker.DeepCopy()
-	after.Status = plan.Broker(broker, state, r.Now())
-	if err := r.act(ctx, broker.Namespace, state, func(c actions.Create) resources.Job {
+	if err := r.attempt(ctx, broker.Namespace, request.Action, &state, func(c actions.Create) resources.Job {
 		return r.probeJob(broker, "EventBroker", request, inputs, c)
 	}); err != nil {
-		return ctrl.Result{}, unlessTerminating(err)
+		return ctrl.Result{}, err
 	}
+	after := broker.DeepCopy()
+	after.Status = plan.Broker(broker, state, r.Now())
 	err = r.writeStatus(ctx, broker, after, broker.Status.Conditions, after.Status.Conditions)
 	return later(state.RequeueAfter), err
 }

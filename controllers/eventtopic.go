@@ -34,6 +34,7 @@ func (r *EventTopicReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		return ctrl.Result{}, err
 	}
 	in := plan.TopicInput{Topic: topic, Broker: broker}
+	in.Reason, in.Problems = compile.Summary(compile.CheckTopic(topic))
 	request := contract.Request{Action: contract.ActionProbeTopic}
 	inputs := ""
 	if broker != nil {
@@ -50,13 +51,13 @@ func (r *EventTopicReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 			return ctrl.Result{}, err
 		}
 	}
-	after := topic.DeepCopy()
-	after.Status = plan.Topic(in, r.Now())
-	if err := r.act(ctx, topic.Namespace, in.Probe, func(c actions.Create) resources.Job {
+	if err := r.attempt(ctx, topic.Namespace, request.Action, &in.Probe, func(c actions.Create) resources.Job {
 		return r.probeJob(topic, "EventTopic", request, inputs, c)
 	}); err != nil {
-		return ctrl.Result{}, unlessTerminating(err)
+		return ctrl.Result{}, err
 	}
+	after := topic.DeepCopy()
+	after.Status = plan.Topic(in, r.Now())
 	err = r.writeStatus(ctx, topic, after, topic.Status.Conditions, after.Status.Conditions)
 	return later(in.Probe.RequeueAfter), err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -15,31 +16,45 @@ import (
 )
 
 // lagEvery is the least time between two writes of a status in which nothing
-// but the lag changed (Law 9).
+// but how far it is changed (Law 9).
 const lagEvery = 30 * time.Second
 
-// lagWrites remembers when statuses were last written. Forgetting costs one
-// write. The zero value is ready to use.
+// lagWrites remembers when how far a projection is was last written alone.
+// Forgetting costs one write. The zero value is ready to use.
 type lagWrites struct {
 	mu sync.Mutex
 	at map[types.NamespacedName]time.Time
 }
 
-// tooSoon reports whether only the lag changed and was written too recently,
-// and how long to wait then.
+// tooSoon reports whether nothing but how far it is changed, and was written too
+// recently, and how long to wait then.
 func (l *lagWrites) tooSoon(before, after *v1alpha1.Projection, now time.Time) (bool, time.Duration) {
-	if before.Status.Lag == after.Status.Lag {
-		return false, 0
-	}
-	rest := after.Status.DeepCopy()
-	rest.Lag = before.Status.Lag
-	if !equality.Semantic.DeepEqual(before.Status, *rest) {
+	if !onlyHowFar(before.Status, after.Status) {
 		return false, 0
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	wait := l.at[client.ObjectKeyFromObject(before)].Add(lagEvery).Sub(now)
 	return wait > 0, wait
+}
+
+// onlyHowFar reports whether two statuses differ, and in nothing but the lag, the
+// word, and what conditions say that did not change: their messages, and why Ready
+// is True. All of these are written together, so that they never contradict.
+func onlyHowFar(before, after v1alpha1.ProjectionStatus) bool {
+	if equality.Semantic.DeepEqual(before, after) || len(before.Conditions) != len(after.Conditions) {
+		return false
+	}
+	rest := after.DeepCopy()
+	rest.Lag, rest.Status = before.Lag, before.Status
+	for i := range rest.Conditions {
+		is, was := &rest.Conditions[i], &before.Conditions[i]
+		if is.Type == v1alpha1.ConditionReady && is.Status == metav1.ConditionTrue && was.Status == metav1.ConditionTrue {
+			is.Reason = was.Reason
+		}
+		is.Message = was.Message
+	}
+	return equality.Semantic.DeepEqual(before, *rest)
 }
 
 func (l *lagWrites) wrote(key types.NamespacedName, now time.Time) {

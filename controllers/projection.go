@@ -5,7 +5,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -15,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -38,6 +36,9 @@ const (
 	pollMoving  = 5 * time.Second
 	pollSettled = 10 * time.Second
 )
+
+// blockedRetry is when an object that could not be made is tried again.
+const blockedRetry = 30 * time.Second
 
 // ProjectionReconciler brings projections to running projectors and says how they are.
 type ProjectionReconciler struct {
@@ -76,13 +77,16 @@ func (r *ProjectionReconciler) reconcile(ctx context.Context, p *v1alpha1.Projec
 		return ctrl.Result{}, err
 	}
 	if err := r.apply(ctx, w); err != nil {
-		var taken *apply.TakenError
-		if !errors.As(err, &taken) {
+		if w.Blocked = plan.Blocked(err); w.Blocked == nil {
 			return ctrl.Result{}, err
 		}
-		w.Conflict = taken.Error()
 	}
-	return r.report(ctx, w)
+	result, err := r.report(ctx, w)
+	if w.Blocked != nil {
+		// What is in the way may be an object that is not watched.
+		result = later(result.RequeueAfter, blockedRetry)
+	}
+	return result, err
 }
 
 // world is an Observation with the objects that it was read from.
@@ -121,7 +125,7 @@ func (r *ProjectionReconciler) apply(ctx context.Context, w *world) error {
 		}
 		running = r.projector(w, kept)
 	default:
-		return nil
+		return r.prune(ctx, w, target, nil)
 	}
 	if err := r.applyRunning(ctx, applier, p, running); err != nil {
 		return err
@@ -189,26 +193,16 @@ func (r *ProjectionReconciler) projectionJob(p *v1alpha1.Projection, req contrac
 	return job
 }
 
-// prune deletes the projection's objects that are no longer desired. Contracts
-// stay until no pod can need them any more.
+// prune deletes the projection's objects that are no longer desired; running is
+// nil where nothing was started yet.
 func (r *ProjectionReconciler) prune(ctx context.Context, w *world, target, running *resources.Projector) error {
-	keep := map[string]bool{
-		"ConfigMap/" + target.ContractConfigMapName():                                                  true,
-		"ConfigMap/" + running.ContractConfigMapName():                                                 true,
-		"Deployment/" + resources.RevisionName(running.Projection, running.Contract.Revision):          true,
-		"PodDisruptionBudget/" + resources.RevisionName(running.Projection, running.Contract.Revision): true,
-		"Service/" + resources.Bounded(running.Projection):                                             true,
+	keep := map[string]bool{"ConfigMap/" + target.ContractConfigMapName(): true}
+	if running != nil {
+		r.desired(w, running, keep)
 	}
-	if w.Projection.Spec.Projector.ServiceAccountName == "" {
-		keep["ServiceAccount/"+running.ServiceAccountName()] = true
-	}
-	if r.Options.NetworkPolicy {
-		keep["NetworkPolicy/"+resources.Bounded(running.Projection, "projector")] = true
-	}
-	rolling := w.Running == nil || !rolledOut(w.Running.Deployment)
 	for _, child := range w.children {
 		kind := kindOf(child)
-		if keep[kind+"/"+child.GetName()] || !child.GetDeletionTimestamp().IsZero() || (kind == "ConfigMap" && rolling) {
+		if keep[kind+"/"+child.GetName()] || !child.GetDeletionTimestamp().IsZero() || (kind == "ConfigMap" && mayBeMounted(w, child)) {
 			continue
 		}
 		uid, version := child.GetUID(), child.GetResourceVersion()
@@ -219,6 +213,28 @@ func (r *ProjectionReconciler) prune(ctx context.Context, w *world, target, runn
 		}
 	}
 	return nil
+}
+
+// desired notes what a revision that runs consists of.
+func (r *ProjectionReconciler) desired(w *world, running *resources.Projector, keep map[string]bool) {
+	revision := resources.RevisionName(running.Projection, running.Contract.Revision)
+	keep["ConfigMap/"+running.ContractConfigMapName()] = true
+	keep["Deployment/"+revision], keep["PodDisruptionBudget/"+revision] = true, true
+	if w.Projection.Spec.Projector.ServiceAccountName == "" {
+		keep["ServiceAccount/"+running.ServiceAccountName()] = true
+	}
+	if r.Options.NetworkPolicy {
+		keep["NetworkPolicy/"+resources.Bounded(running.Projection, "projector")] = true
+	}
+}
+
+// mayBeMounted reports whether a pod may need an old contract: while a roll-out
+// goes on, or, before anything is seen to run, while it is young.
+func mayBeMounted(w *world, child client.Object) bool {
+	if w.Running != nil {
+		return !rolledOut(w.Running.Deployment)
+	}
+	return w.Now.Sub(child.GetCreationTimestamp().Time) < time.Minute
 }
 
 func rolledOut(d *appsv1.Deployment) bool {
@@ -243,9 +259,9 @@ func (r *ProjectionReconciler) report(ctx context.Context, w *world) (ctrl.Resul
 	if only, wait := r.lags.tooSoon(p, after, r.Now()); only {
 		return later(result.RequeueAfter, wait), nil
 	}
-	changed := !equality.Semantic.DeepEqual(p.Status, after.Status)
+	alone := onlyHowFar(p.Status, after.Status)
 	err := r.writeStatus(ctx, p, after, p.Status.Conditions, after.Status.Conditions)
-	if err == nil && changed {
+	if err == nil && alone {
 		r.lags.wrote(client.ObjectKeyFromObject(p), r.Now())
 	}
 	return result, err

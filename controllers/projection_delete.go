@@ -86,7 +86,10 @@ func (r *ProjectionReconciler) finish(ctx context.Context, p *v1alpha1.Projectio
 		return r.letGo(ctx, p, "they could not be dropped within "+retireBudget.String())
 	}
 	if !gone {
-		return later(actionsPoll, left), nil
+		after := p.DeepCopy()
+		after.Status = plan.Retiring(p, actions.State{}, false, r.Now())
+		err = r.writeStatus(ctx, p, after, p.Status.Conditions, after.Status.Conditions)
+		return later(actionsPoll, left), err
 	}
 	return r.retire(ctx, p, store, left)
 }
@@ -118,10 +121,13 @@ func (r *ProjectionReconciler) retire(ctx context.Context, p *v1alpha1.Projectio
 		return r.letGo(ctx, p, "the namespace is being deleted")
 	}
 	if err != nil {
-		return ctrl.Result{}, err
+		if state.Hindered = plan.Refused(err, request.Action); state.Hindered == nil {
+			return ctrl.Result{}, err
+		}
+		state.RequeueAfter = blockedRetry
 	}
 	after := p.DeepCopy()
-	after.Status = plan.Retiring(p, state, r.Now())
+	after.Status = plan.Retiring(p, state, true, r.Now())
 	err = r.writeStatus(ctx, p, after, p.Status.Conditions, after.Status.Conditions)
 	return later(state.RequeueAfter, left), err
 }

@@ -219,12 +219,27 @@ func (r *ProjectionReconciler) observeProgress(ctx context.Context, w *world) er
 	}
 	w.Pods = progress.Own(p.UID, w.Running.Deployment, sets.Items, pods.Items)
 	targets := progress.Targets(p.UID, w.Running.Deployment, sets.Items, pods.Items)
-	answers := progress.Ask(ctx, r.Poller, string(p.UID), w.Running.Revision, targets)
+	answers := progress.Ask(ctx, r.Poller, string(p.UID), w.Running.Revision, topicNames(w), targets)
 	w.Progress = r.Tracker.Merge(client.ObjectKeyFromObject(p), p.UID, w.Running.Revision, answers, w.Now)
 	if len(targets) == 0 && suspended(p) {
 		w.Progress = progress.Snapshot{}
 	}
 	return nil
+}
+
+// topicNames are the topics that the projectors which run consume.
+func topicNames(w *world) []string {
+	var names []string
+	if w.Running.Contract != nil {
+		for _, t := range w.Running.Contract.Topics {
+			names = append(names, t.Name)
+		}
+		return names
+	}
+	for _, t := range w.Projection.Spec.Topics {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 func suspended(p *v1alpha1.Projection) bool { return p.Spec.Suspend != nil && *p.Spec.Suspend }

@@ -37,13 +37,13 @@ func (r *ReadStoreReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	after := store.DeepCopy()
-	after.Status = plan.Store(store, state, r.Now())
-	if err := r.act(ctx, store.Namespace, state, func(c actions.Create) resources.Job {
+	if err := r.attempt(ctx, store.Namespace, request.Action, &state, func(c actions.Create) resources.Job {
 		return r.probeJob(store, "ReadStore", request, inputs, c)
 	}); err != nil {
-		return ctrl.Result{}, unlessTerminating(err)
+		return ctrl.Result{}, err
 	}
+	after := store.DeepCopy()
+	after.Status = plan.Store(store, state, r.Now())
 	err = r.writeStatus(ctx, store, after, store.Status.Conditions, after.Status.Conditions)
 	return later(state.RequeueAfter), err
 }

@@ -28,13 +28,13 @@ import (
 // nothing by which rights could grow; a test holds it (Law 7).
 //
 // +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers;eventtopics;readstores,verbs=get;list;watch
-// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=projections,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers/status;eventtopics/status;readstores/status;projections/status,verbs=get;update;patch
-// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers/finalizers;eventtopics/finalizers;readstores/finalizers;projections/finalizers,verbs=update
+// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=projections,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers/status;eventtopics/status;readstores/status;projections/status,verbs=patch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups="",resources=configmaps;services;serviceaccounts,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=configmaps;serviceaccounts,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
@@ -74,7 +74,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options, poller progre
 		&EventBrokerReconciler{base},
 		&EventTopicReconciler{base},
 		&ReadStoreReconciler{base},
-		&ProjectionReconciler{Base: base, Poller: poller, Tracker: progress.NewTracker(), MaxConcurrent: 4},
+		&ProjectionReconciler{Base: base, Poller: poller, Tracker: progress.NewTracker(), MaxConcurrent: 8},
 	} {
 		if err := r.SetupWithManager(mgr); err != nil {
 			return err

@@ -62,8 +62,10 @@ const (
 	// ReasonOrderNotGuaranteed says that rows would depend on how partitions interleave.
 	ReasonOrderNotGuaranteed = "OrderNotGuaranteed"
 
-	// ReasonCaughtUp says that every event up to the end of the log is applied.
+	// ReasonCaughtUp says that every event up to the end of the log is applied, or that fewer than 100 are not.
 	ReasonCaughtUp = "CaughtUp"
+	// ReasonWithinLagTarget says that events are still to be applied, and no partition is behind by more than the lag target.
+	ReasonWithinLagTarget = "WithinLagTarget"
 	// ReasonCatchingUp says that events are being applied that are older than the lag target.
 	ReasonCatchingUp = "CatchingUp"
 	// ReasonLagging says that a projection that was caught up is behind by more than the lag target.
@@ -96,6 +98,9 @@ const (
 	ReasonRebuildRequired = "RebuildRequired"
 	// ReasonObjectTaken says that an object of the cluster that is another's stands where one of the projection's should.
 	ReasonObjectTaken = "ObjectTaken"
+	// ReasonObjectRefused says that the API server refuses an object that is needed: a field of projector, a quota, or an
+	// admission rule.
+	ReasonObjectRefused = "ObjectRefused"
 	// ReasonNameTaken says that a relation of a model's name exists that is not this projection's.
 	ReasonNameTaken = "NameTaken"
 	// ReasonWaitingForSource says that broker or topics are not ready.

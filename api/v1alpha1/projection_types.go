@@ -36,8 +36,8 @@ type ProjectionSpec struct {
 	// +optional
 	Suspend *bool `json:"suspend,omitempty"`
 
-	// lagTargetSeconds is how many seconds the newest applied event may be behind before the projection stops being Ready.
-	// Unit: seconds. Default: 60.
+	// lagTargetSeconds is how long a partition may go without having been at the end of its log before the projection
+	// stops being Ready. Unit: seconds. Default: 60.
 	// +kubebuilder:default=60
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
@@ -168,7 +168,8 @@ type ProjectionStatus struct {
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
 	// status is one word for how it is: Pending, Refused, Preparing, CatchingUp, CaughtUp, Rebuilding, Suspended, Waiting,
-	// Stalled, Unreachable or Deleting. The conditions say more.
+	// Stalled, Unreachable or Deleting. CaughtUp means that every partition was at its end, or that lag is below 100.
+	// CatchingUp with Ready is behind by less than lagTargetSeconds. The conditions say more.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	// +optional
@@ -198,7 +199,8 @@ type ProjectionStatus struct {
 	Sequence int64 `json:"sequence,omitempty"`
 
 	// lag is how many events are still to be applied, in steps: 0, <100, <1k, <10k, <100k, <1M, >1M. Unknown when empty.
-	// It is written at most every 30 seconds; projectors serve exact figures per partition.
+	// Where nothing else changes, it is written together with status at most every 30 seconds; projectors serve exact
+	// figures per partition.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16
 	// +optional

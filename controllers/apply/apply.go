@@ -27,11 +27,25 @@ const AnnotationApplied = "projectionist.dev/applied"
 // TakenError says that an object of the desired name belongs to someone else.
 type TakenError struct {
 	Kind, Name string
+	// Leaving is true where it is being deleted, or was made for a resource of the
+	// same kind and name that is gone, with which it will go.
+	Leaving bool
 }
 
 // Error implements error.
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("%s %s exists and was not made for this resource: delete or rename it", e.Kind, e.Name)
+	if e.Leaving {
+		return fmt.Sprintf("%s %s of a resource of the same name that was deleted is still there: it is waited for until it is gone", e.Kind, e.Name)
+	}
+	return fmt.Sprintf("%s %s exists and was not made for this resource: delete or rename it, or give this resource another name", e.Kind, e.Name)
+}
+
+func taken(live metav1.Object, want *unstructured.Unstructured) *TakenError {
+	has, wants := metav1.GetControllerOf(live), metav1.GetControllerOf(want)
+	return &TakenError{
+		Kind: want.GetKind(), Name: want.GetName(),
+		Leaving: !live.GetDeletionTimestamp().IsZero() || (has != nil && wants != nil && has.Kind == wants.Kind && has.Name == wants.Name),
+	}
 }
 
 // Applier applies desired objects for one owner.
@@ -68,7 +82,7 @@ func (a *Applier) Apply(ctx context.Context, owner types.UID, desired runtime.Ap
 		return false, err
 	default:
 		if !controlledBy(live, owner) {
-			return false, &TakenError{want.GetKind(), want.GetName()}
+			return false, taken(live, want)
 		}
 		have, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
 		if err != nil {
@@ -96,7 +110,7 @@ func (a *Applier) checkFree(ctx context.Context, owner types.UID, want *unstruct
 	case err != nil:
 		return err
 	case !controlledBy(live, owner):
-		return &TakenError{want.GetKind(), want.GetName()}
+		return taken(live, want)
 	}
 	return nil
 }

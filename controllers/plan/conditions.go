@@ -88,6 +88,22 @@ func Conditions(old []metav1.Condition, generation int64, now time.Time, v Verdi
 	return out
 }
 
+// expected are the reasons for which Ready is not True on the way to it, or by the
+// user's own wish; those that map to false only where it was not True before.
+var expected = map[string]bool{
+	v1alpha1.ReasonPending: true, v1alpha1.ReasonProbing: true, v1alpha1.ReasonPreparing: true, v1alpha1.ReasonStarting: true,
+	v1alpha1.ReasonCatchingUp: true, v1alpha1.ReasonSuspended: true, v1alpha1.ReasonDeleting: true, "Connecting": true,
+	v1alpha1.ReasonReferenceMissing: false, v1alpha1.ReasonWaitingForBroker: false, v1alpha1.ReasonWaitingForSource: false,
+	v1alpha1.ReasonWaitingForStore: false,
+}
+
+// Expected reports whether it is nothing to warn of that Ready is not True for this
+// reason, given whether it was True before.
+func Expected(reason string, wasReady bool) bool {
+	always, known := expected[reason]
+	return known && (always || !wasReady)
+}
+
 // Find gives the condition of a type, nil if there is none.
 func Find(conditions []metav1.Condition, kind string) *metav1.Condition {
 	for i := range conditions {

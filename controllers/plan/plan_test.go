@@ -15,6 +15,7 @@ import (
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
+	"github.com/projectionist-dev/projectionist/controllers/apply"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
 	"github.com/projectionist-dev/projectionist/controllers/statuscheck"
 )
@@ -150,7 +151,7 @@ func TestProjectionStates(t *testing.T) {
 		}, "False", "DecodeError", "Stalled", "0", "Failed", "True", "True", "Partition orders/1 stopped at position 7: the payload is not JSON. Nothing after"},
 		"source down": {func(o *Observation) { o.Progress.Source = contract.Health{Reason: "Unreachable", Message: "m"} },
 			"False", "WaitingForSource", "Waiting", "0", "InProgress", "True", "True", ""},
-		"taken": {func(o *Observation) { o.Conflict = "Service totals exists" }, "False", "ObjectTaken", "Stalled", "0", "Failed", "True", "True", ""},
+		"taken": {func(o *Observation) { o.Blocked = Blocked(&apply.TakenError{Kind: "Service", Name: "totals"}) }, "False", "ObjectTaken", "Stalled", "0", "Failed", "True", "True", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := healthy()

@@ -91,7 +91,9 @@ type TopicInput struct {
 	Topic *v1alpha1.EventTopic
 	// Broker is nil where it does not exist.
 	Broker *v1alpha1.EventBroker
-	Probe  actions.State
+	// Reason and Problems say why the topic's own expressions are refused; "" if they are not.
+	Reason, Problems string
+	Probe            actions.State
 }
 
 // TopicHolds reports whether the topic cannot be asked yet, and what to say then.
@@ -127,10 +129,14 @@ func Topic(in TopicInput, now time.Time) v1alpha1.EventTopicStatus {
 			out.DeleteRetentionMillis = ptr.To(f.DeleteRetentionMillis)
 		}
 		replay = replayPossible(f)
-		good = fmt.Sprintf("topic %s has %d %s", out.BrokerTopic, f.Partitions, plural(int64(f.Partitions), "partition"))
+		// What a probe that went well still says is where the topic differs from spec.create.
+		good = joined(fmt.Sprintf("topic %s has %d %s", out.BrokerTopic, f.Partitions, plural(int64(f.Partitions), "partition")), g.Message)
 	}
 	v, holds := TopicHolds(t, in.Broker)
-	if !holds {
+	switch {
+	case in.Problems != "":
+		v = stuck(reasonOr(in.Reason, v1alpha1.ReasonInvalidSpec), in.Problems)
+	case !holds:
 		v = probed(in.Probe, "the broker for the topic", good)
 	}
 	out.Conditions = Conditions(t.Status.Conditions, t.Generation, now, v, replay)

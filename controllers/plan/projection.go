@@ -35,8 +35,8 @@ type Observation struct {
 	// Pods are the running revision's, whatever state they are in.
 	Pods     []corev1.Pod
 	Progress progress.Snapshot
-	// Conflict names an object of another's that stands where one of ours should; "" if none.
-	Conflict string
+	// Blocked says why an object that is needed cannot be made, nil if all can.
+	Blocked *Verdict
 }
 
 // Prepared reports whether the target's tables are known to be there.
@@ -45,9 +45,11 @@ func (o *Observation) Prepared() bool {
 		o.Target.Contract == nil || o.Prepare.Result.Prepare.ActiveRevision == o.Target.Contract.Revision)
 }
 
-// MayPrepare reports whether broker, topics and store are in a state to be worked on.
+// MayPrepare reports whether broker, topics and store are in a state to be
+// worked on, by their own conditions: what projectors say is of the settings that
+// they were started with, and newer ones may be what mends it.
 func MayPrepare(o *Observation) bool {
-	return source(o).Status == metav1.ConditionTrue && store(o).Status == metav1.ConditionTrue
+	return probedSource(o).Status == metav1.ConditionTrue && probedStore(o).Status == metav1.ConditionTrue
 }
 
 // Projection gives the status of a projection.
@@ -139,6 +141,12 @@ func source(o *Observation) Fact {
 		}
 		return f
 	}
+	return probedSource(o)
+}
+
+// probedSource says whether events can be read, by the last probes.
+func probedSource(o *Observation) Fact {
+	f := Fact{Type: v1alpha1.ConditionSourceReady}
 	for _, ref := range o.Projection.Spec.Topics {
 		t := o.Topics[ref.Name]
 		if t == nil {
@@ -170,6 +178,12 @@ func store(o *Observation) Fact {
 		}
 		return f
 	}
+	return probedStore(o)
+}
+
+// probedStore says whether the store can be written, by its last probe.
+func probedStore(o *Observation) Fact {
+	f := Fact{Type: v1alpha1.ConditionStoreReady}
 	switch {
 	case o.Store == nil:
 		f.Status, f.Reason = metav1.ConditionFalse, v1alpha1.ReasonReferenceMissing
@@ -207,6 +221,7 @@ func reasonOr(reason, other string) string {
 // words gives the one word of a verdict's reason, where it is not that of its kind.
 var words = map[string]string{
 	v1alpha1.ReasonCaughtUp:              v1alpha1.StatusCaughtUp,
+	v1alpha1.ReasonWithinLagTarget:       v1alpha1.StatusCatchingUp,
 	v1alpha1.ReasonCatchingUp:            v1alpha1.StatusCatchingUp,
 	v1alpha1.ReasonLagging:               v1alpha1.StatusCatchingUp,
 	v1alpha1.ReasonSuspended:             v1alpha1.StatusSuspended,
@@ -233,9 +248,11 @@ func word(v Verdict) string {
 }
 
 // Retiring gives the status of a projection whose tables are being dropped.
-func Retiring(p *v1alpha1.Projection, s actions.State, now time.Time) v1alpha1.ProjectionStatus {
+func Retiring(p *v1alpha1.Projection, s actions.State, stopped bool, now time.Time) v1alpha1.ProjectionStatus {
 	v := working(v1alpha1.ReasonDeleting, "a Job drops the projection's tables and views")
 	switch {
+	case !stopped:
+		v.Message = "the projectors end first, then a Job drops the projection's tables and views"
 	case s.Failed():
 		v.Message = "the tables could not be dropped yet, and it is tried again until ten minutes after the deletion: " + failed(s.Result).Message
 	case s.Hindered != nil:

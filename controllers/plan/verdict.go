@@ -18,8 +18,8 @@ import (
 // verdict is the table of states, in the order in which a reader should learn
 // of them: what needs a human first, then what is waited for, then how far it is.
 func verdict(o *Observation, src, st Fact) Verdict {
-	if o.Conflict != "" {
-		return stuck(v1alpha1.ReasonObjectTaken, o.Conflict)
+	if o.Blocked != nil {
+		return *o.Blocked
 	}
 	if v, is := stopped(o); is {
 		return v
@@ -157,12 +157,14 @@ func starting(o *Observation) (Verdict, bool) {
 	if d.Spec.Replicas != nil {
 		want = *d.Spec.Replicas
 	}
-	rolled := d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas >= want && d.Status.Replicas <= d.Status.UpdatedReplicas
+	// A pod that is being replaced is no roll-out: what its partitions miss shows as lag.
+	rolled := d.Status.ObservedGeneration >= d.Generation && d.Status.Replicas <= d.Status.UpdatedReplicas
+	complete := rolled && d.Status.UpdatedReplicas >= want
 	switch {
 	case !o.Progress.Heard && anyReady(o):
 		return unknown(v1alpha1.ReasonProjectorsUnreachable, "no projector pod answers the operator on its port: "+pollErrors(o)+
 			". See their logs, and let the operator's namespace reach port 8080 where a NetworkPolicy forbids it"), true
-	case trouble != "" && (!rolled || !o.Progress.Heard):
+	case trouble != "" && (!complete || !o.Progress.Heard):
 		return working(v1alpha1.ReasonPodsFailing, trouble), true
 	case !rolled:
 		return working(v1alpha1.ReasonStarting, "projector pods of the newest spec are being started"), true
@@ -233,11 +235,30 @@ func following(o *Observation) Verdict {
 	case total == 0:
 		return working(v1alpha1.ReasonStarting, "the projectors have not taken any partition yet")
 	case late == 0:
-		return ready(v1alpha1.ReasonCaughtUp, fmt.Sprintf("all %d partitions are caught up, or behind by less than lagTargetSeconds", total))
+		return onTime(o, target)
 	case unowned == late:
 		return working(v1alpha1.ReasonStarting, "partitions wait for a projector to take them")
 	case once == late:
 		return working(v1alpha1.ReasonLagging, fmt.Sprintf("events come in faster than they are applied: partitions are behind by more than lagTargetSeconds (%s). More replicas, up to one for each partition, may help", target))
 	}
 	return working(v1alpha1.ReasonCatchingUp, "events that were there before are being applied")
+}
+
+// onTime is Ready, and says which of the two: caught up, or not far behind.
+func onTime(o *Observation, target time.Duration) Verdict {
+	total, behind := len(o.Progress.Partitions), 0
+	for _, p := range o.Progress.Partitions {
+		if !p.CaughtUp {
+			behind++
+		}
+	}
+	lag, known := o.Progress.Lag()
+	switch {
+	case behind == 0:
+		return ready(v1alpha1.ReasonCaughtUp, fmt.Sprintf("every event of all %d partitions is applied, up to the end of the log as last seen", total))
+	case known && progress.Low(lag):
+		return ready(v1alpha1.ReasonCaughtUp, fmt.Sprintf("the newest events of %d of %d partitions are being applied, fewer than 100", behind, total))
+	}
+	return ready(v1alpha1.ReasonWithinLagTarget, fmt.Sprintf(
+		"events of %d of %d partitions are still to be applied; each of these was at the end of its log, or applied an event of a time, less than lagTargetSeconds (%s) ago", behind, total, target))
 }

@@ -6,7 +6,7 @@
 //
 // It dials nothing but pods that are proven to be the projection's own (Pod to
 // ReplicaSet to Deployment to Projection, by UID, in one namespace), on the
-// projector's port, without redirects, for at most two seconds and 64 KiB, and
+// projector's port, without redirects, for at most two seconds and 256 KiB, and
 // believes nothing that an answer says beyond its own projection and revision
 // (Law 7). Answers are kept in memory only, so that one lost poll is not a
 // change of state; a restart of the operator asks again.

@@ -30,12 +30,19 @@ func (s Snapshot) Lag() (lag int64, ok bool) {
 	return lag, true
 }
 
+// lowLag is the bound of the lowest steps.
+const lowLag = 100
+
+// Low reports whether a lag is in the lowest steps: what is on its way in any
+// projection that events come to.
+func Low(lag int64) bool { return lag < lowLag }
+
 // Bucket is a lag in the steps that a status shows, so that it changes seldom.
 func Bucket(lag int64) string {
 	switch {
 	case lag <= 0:
 		return "0"
-	case lag < 100:
+	case Low(lag):
 		return "<100"
 	case lag < 1_000:
 		return "<1k"

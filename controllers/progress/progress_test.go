@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -99,7 +100,7 @@ func TestAskBelievesNoOther(t *testing.T) {
 	status := func(uid, revision string) *contract.ProjectorStatus {
 		return &contract.ProjectorStatus{Version: 1, Projection: contract.Identity{UID: uid}, Revision: revision}
 	}
-	answers := Ask(t.Context(), canned{"a": status("u", "r"), "b": status("other", "r"), "c": status("u", "old")}, "u", "r",
+	answers := Ask(t.Context(), canned{"a": status("u", "r"), "b": status("other", "r"), "c": status("u", "old")}, "u", "r", []string{"orders"},
 		[]Target{{Pod: "a"}, {Pod: "b"}, {Pod: "c"}, {Pod: "d"}})
 	for i, want := range []bool{true, false, false, false} {
 		if got := answers[i].Err == nil; got != want {
@@ -207,5 +208,45 @@ func TestBucket(t *testing.T) {
 		if got := Bucket(lag); got != want {
 			t.Errorf("%d: %s, want %s", lag, got, want)
 		}
+	}
+}
+
+// What a pod says that is no projector's costs the operator no more than a
+// projector's answer would.
+func TestForgedAnswer(t *testing.T) {
+	forged := &contract.ProjectorStatus{
+		Version: 1, Projection: contract.Identity{UID: "u"}, Revision: "r",
+		TopicPartitions: map[string]int32{"orders": math.MaxInt32, "theirs": math.MaxInt32},
+		Partitions: []contract.PartitionStatus{
+			{Topic: "orders", Partition: -1}, {Topic: "orders", Partition: math.MaxInt32}, {Topic: "theirs"},
+			{Topic: "orders", Partition: 0, Lag: math.MaxInt64}, {Topic: "orders", Partition: 1, Lag: math.MaxInt64},
+		},
+	}
+	answers := Ask(t.Context(), canned{"a": forged}, "u", "r", []string{"orders"}, []Target{{Pod: "a"}})
+	s := NewTracker().Merge(key, "u", "r", answers, now)
+	if len(s.Partitions) > MaxPartitions || len(s.Expected) != 1 {
+		t.Fatalf("%d partitions of %d topics", len(s.Partitions), len(s.Expected))
+	}
+	answers[0].Status.TopicPartitions = nil
+	s = NewTracker().Merge(key, "u", "r", answers, now)
+	if len(s.Partitions) != 2 {
+		t.Fatalf("%d partitions", len(s.Partitions))
+	}
+	for i := range s.Partitions {
+		s.Partitions[i].UpdatedAt = now
+	}
+	if lag, _ := s.Lag(); lag <= 0 {
+		t.Errorf("lag %d", lag)
+	}
+}
+
+// An event's own time may be ahead: that is no sign of being at the end.
+func TestEventsOfTheFuture(t *testing.T) {
+	tr := NewTracker()
+	p := contract.PartitionStatus{Topic: "orders", EventTime: now.Add(24 * time.Hour), UpdatedAt: now}
+	answer := []Answer{{Target: Target{Pod: "a"}, Status: &contract.ProjectorStatus{Partitions: []contract.PartitionStatus{p}}}}
+	tr.Merge(key, "u", "r", answer, now)
+	if s := tr.Merge(key, "u", "r", answer, now.Add(2*time.Minute)); s.Partitions[0].Behind != 2*time.Minute {
+		t.Errorf("behind by %s", s.Partitions[0].Behind)
 	}
 }

@@ -152,12 +152,21 @@ func (m *memory) remember(ps []Partition, now time.Time) {
 	for _, p := range ps {
 		_, seen := m.caughtUp[p.Key()]
 		switch {
+		case !seen && len(m.caughtUp) >= MaxPartitions:
 		case p.CaughtUp && p.Stopped == nil:
 			m.caughtUp[p.Key()], m.once[p.Key()] = now, true
 		case !seen && !p.EventTime.IsZero():
-			m.caughtUp[p.Key()] = p.EventTime
+			// An event's own time may be ahead of any clock.
+			m.caughtUp[p.Key()] = earlier(p.EventTime, now)
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // complete adds the partitions that the topics have and no pod reports.
@@ -176,7 +185,7 @@ func (m *memory) complete(s Snapshot) []Partition {
 	for topic, n := range s.Expected {
 		for i := range n {
 			key := PartitionKey{topic, i}
-			if have[key] {
+			if have[key] || len(out) >= MaxPartitions {
 				continue
 			}
 			p, seen := before[key]

@@ -111,7 +111,7 @@ func (r *Runner) probeTopic(ctx context.Context, req *contract.Request, res *con
 	}
 	out, err := admin.CreateTopic(ctx, kafka.TopicSpec{
 		Name: req.Topic.BrokerTopic, Partitions: req.Create.Partitions,
-		ReplicationFactor: int(req.Create.ReplicationFactor), Config: req.Create.Config, Grow: true,
+		ReplicationFactor: int(req.Create.ReplicationFactor), Config: req.Create.Config,
 	})
 	if err != nil {
 		return err
