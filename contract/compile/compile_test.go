@@ -209,6 +209,7 @@ func TestProblems(t *testing.T) {
 		{"key null", []string{"key: {id: event.id}", "key: {id: 'null'}"}, "", "models[customer].handlers[named].key.id", ReasonInvalidSpec, "never null"},
 		{"key constant of the wrong type", []string{"key: {id: event.id}", "key: {id: '5'}"}, "", "models[customer].handlers[named].key.id", ReasonInvalidSpec, "type mismatch"},
 		{"set unknown", []string{"set: {name: event.name}", "set: {nam: event.name}"}, "", "models[customer].handlers[named].set.nam", ReasonInvalidSpec, "no column nam"},
+		{"set what YAML made of y", []string{"set: {name: event.name}", "set: {y: event.name}"}, "", "models[customer].handlers[named].set.true", ReasonInvalidSpec, "an unquoted y"},
 		{"set key", []string{"set: {name: event.name}", "set: {id: event.name}"}, "", "models[customer].handlers[named].set.id", ReasonInvalidSpec, "key of a row never changes"},
 		{"two operations on a column", []string{"add: {changes: \"1\"}", "add: {changes: \"1\"}\n    max: {changes: \"1\"}"}, "", "models[customer].handlers[named].max.changes", ReasonInvalidSpec, "already in add"},
 		{"add to float", []string{`"decimal(12, 2)", default: "0"`, "float64"}, "", line + ".add.total", ReasonInvalidSpec, "depend on the order in which they are added"},

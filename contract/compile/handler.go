@@ -219,11 +219,22 @@ func (m *model) checkOperations(h *handler) {
 	}
 }
 
+// yamlTrap is a hint for names that YAML makes of others.
+func yamlTrap(name string) string {
+	switch name {
+	case "true":
+		return ` (YAML reads an unquoted y, yes or on as true: write "y":)`
+	case "false":
+		return ` (YAML reads an unquoted n, no or off as false: write "n":)`
+	}
+	return ""
+}
+
 func (m *model) checkOperation(h *handler, name, column, source string) {
 	path := h.path + "." + name + "." + column
 	switch {
 	case !m.columns[column]:
-		m.invalid(path, "there is no column %s in model %s; declare it in columns, or correct the name", column, m.out.Name)
+		m.invalid(path, "there is no column %s in model %s; declare it in columns, or correct the name%s", column, m.out.Name, yamlTrap(column))
 	case slices.Contains(m.out.Key, column):
 		m.invalid(path, "%s is a key column, and the key of a row never changes; give it in key", column)
 	}

@@ -16,13 +16,13 @@ func sortPartitions(ps []Partition) {
 }
 
 // Lag is the number of events still to be applied over all partitions; ok is
-// false while a partition was never reported.
+// false while the end of a partition's log was never seen.
 func (s Snapshot) Lag() (lag int64, ok bool) {
 	if !s.Heard {
 		return 0, false
 	}
 	for _, p := range s.Partitions {
-		if !p.Owned && p.UpdatedAt.IsZero() {
+		if p.UpdatedAt.IsZero() {
 			return 0, false
 		}
 		lag += max(p.Lag, 0)

@@ -250,3 +250,15 @@ func TestEventsOfTheFuture(t *testing.T) {
 		t.Errorf("behind by %s", s.Partitions[0].Behind)
 	}
 }
+
+// A partition whose end was not seen yet has no lag, rather than none to speak of.
+func TestLagOfUnseenEnd(t *testing.T) {
+	seen := Partition{PartitionStatus: contract.PartitionStatus{Lag: 7, UpdatedAt: now}, Owned: true}
+	if lag, ok := (Snapshot{Heard: true, Partitions: []Partition{seen}}).Lag(); !ok || lag != 7 {
+		t.Errorf("%d %t", lag, ok)
+	}
+	unseen := Partition{Owned: true}
+	if lag, ok := (Snapshot{Heard: true, Partitions: []Partition{seen, unseen}}).Lag(); ok {
+		t.Errorf("lag %d", lag)
+	}
+}
