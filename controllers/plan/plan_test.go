@@ -134,6 +134,14 @@ func TestProjectionStates(t *testing.T) {
 			o.Progress.Partitions[1] = partition(1, func(p *progress.Partition) { late(p); p.Once, p.Lag = false, 5000 })
 		},
 			"False", "CatchingUp", "CatchingUp", "<10k", "InProgress", "True", "True", ""},
+		"behind, within the target": {func(o *Observation) {
+			o.Progress.Partitions[1] = partition(1, func(p *progress.Partition) { p.CaughtUp, p.Lag = false, 5000 })
+		},
+			"True", "WithinLagTarget", "CatchingUp", "<10k", "Current", "True", "True", "1 of 2 partitions"},
+		"the newest events on their way": {func(o *Observation) {
+			o.Progress.Partitions[1] = partition(1, func(p *progress.Partition) { p.CaughtUp, p.Lag = false, 99 })
+		},
+			"True", "CaughtUp", "CaughtUp", "<100", "Current", "True", "True", "fewer than 100"},
 		"lagging": {func(o *Observation) { o.Progress.Partitions[1] = partition(1, late) },
 			"False", "Lagging", "CatchingUp", "0", "InProgress", "True", "True", ""},
 		"unowned": {func(o *Observation) {
