@@ -93,7 +93,7 @@ func (p *partition) sampled(end, highWatermark int64, now time.Time) {
 
 // caughtUp says that the position is at an end of the log that was seen within maxAge.
 func (p *partition) caughtUp(now time.Time, stalledAfter, maxAge time.Duration) bool {
-	return p.live() && !p.sampledAt.IsZero() && now.Sub(p.sampledAt) <= maxAge && p.lag(now, stalledAfter) == 0
+	return p.live() && p.fault == "" && !p.sampledAt.IsZero() && now.Sub(p.sampledAt) <= maxAge && p.lag(now, stalledAfter) == 0
 }
 
 // unit is one fetched batch on its way to a commit.
