@@ -26,8 +26,6 @@ const (
 
 // Reasons of conditions. They are part of the API: alerts and scripts match them.
 const (
-	// ReasonReconciled says that nothing is left to do.
-	ReasonReconciled = "Reconciled"
 	// ReasonPending says that nothing is known yet.
 	ReasonPending = "Pending"
 	// ReasonProbing says that a probe Job runs.
@@ -40,10 +38,6 @@ const (
 	ReasonUnreachable = "Unreachable"
 	// ReasonAuthenticationFailed says that the credentials were refused.
 	ReasonAuthenticationFailed = "AuthenticationFailed"
-	// ReasonPermissionDenied says that the credentials lack a right.
-	ReasonPermissionDenied = "PermissionDenied"
-	// ReasonTLSFailed says that the server's certificate was not trusted, or TLS is not spoken.
-	ReasonTLSFailed = "TLSFailed"
 	// ReasonSecretMissing says that a Secret that is referred to is not there.
 	ReasonSecretMissing = "SecretMissing"
 	// ReasonSecretKeyMissing says that a Secret lacks a key.
@@ -76,8 +70,6 @@ const (
 	ReasonPrepareFailed = "PrepareFailed"
 	// ReasonStarting says that projector pods are being started.
 	ReasonStarting = "Starting"
-	// ReasonRebuilding says that a new revision is being built while the old one serves.
-	ReasonRebuilding = "Rebuilding"
 	// ReasonServing says that readers can select from every view.
 	ReasonServing = "Serving"
 	// ReasonNotServing says that there is no view yet.
@@ -144,7 +136,6 @@ const (
 	StatusPreparing   = "Preparing"
 	StatusCatchingUp  = "CatchingUp"
 	StatusCaughtUp    = "CaughtUp"
-	StatusRebuilding  = "Rebuilding"
 	StatusSuspended   = "Suspended"
 	StatusWaiting     = "Waiting"
 	StatusStalled     = "Stalled"

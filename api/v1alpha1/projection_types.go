@@ -167,7 +167,7 @@ type ProjectionStatus struct {
 	// +optional
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
-	// status is one word for how it is: Pending, Refused, Preparing, CatchingUp, CaughtUp, Rebuilding, Suspended, Waiting,
+	// status is one word for how it is: Pending, Refused, Preparing, CatchingUp, CaughtUp, Suspended, Waiting,
 	// Stalled, Unreachable or Deleting. CaughtUp means that every partition was at its end, or that lag is below 100.
 	// CatchingUp with Ready is behind by less than lagTargetSeconds. The conditions say more.
 	// +kubebuilder:validation:MinLength=1

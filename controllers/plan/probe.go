@@ -26,7 +26,7 @@ func probed(s actions.State, subject, good string) Verdict {
 	case s.Hindered != nil:
 		return failed(s.Hindered)
 	}
-	return unknown(v1alpha1.ReasonProbing, "a Job asks "+subject+" whether it can be used")
+	return unknown(v1alpha1.ReasonProbing, "a Job asks "+subject)
 }
 
 // failed turns a result that says no into a verdict: an environment fault

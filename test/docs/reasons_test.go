@@ -15,9 +15,6 @@ import (
 // declared finds the reasons that code declares: const ReasonX = "X" and reasonX = "X".
 var declared = regexp.MustCompile(`(?m)^\s*(?:const )?[Rr]eason[A-Za-z]*\s*=\s*"([A-Z][A-Za-z]+)"`)
 
-// notYet are reasons that the API declares and nothing gives in this release.
-var notYet = map[string]bool{"PermissionDenied": true, "TLSFailed": true, "Rebuilding": true, "Reconciled": true}
-
 // Every reason that a user can meet is in docs/failure-modes.md.
 func TestReasonsAreDocumented(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "docs", "failure-modes.md"))
@@ -36,7 +33,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 			}
 			for _, m := range declared.FindAllStringSubmatch(string(source), -1) {
 				found++
-				if !notYet[m[1]] && !strings.Contains(string(text), "`"+m[1]+"`") {
+				if !strings.Contains(string(text), "`"+m[1]+"`") {
 					t.Errorf("docs/failure-modes.md does not say what %s means (%s)", m[1], strings.TrimPrefix(path, root+"/"))
 				}
 			}
