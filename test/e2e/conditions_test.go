@@ -330,11 +330,12 @@ stringData: {username: projector, password: $PG_PASSWORD, host: $HOST, port: "` 
 	pod := n.running("counts", 1)[0]
 	p.down()
 	n.produce(message{"orders", "a", `{"type":"line","id":"a","n":1}`})
-	c := n.condition(n.projection("counts"), "Ready", "False", "")
+	// While the commit is still being tried, Ready may first say that the partitions lag.
+	n.condition(n.projection("counts"), "StoreReady", "False", "Unreachable")
+	c := n.condition(n.projection("counts"), "Ready", "False", "WaitingForStore")
 	t.Logf("%s: %s", c.Reason, c.Message)
 	says(t, c.Message, n.fill("$HOST"))
 	n.condition(n.projection("counts"), "Reconciling", "True", "")
-	n.condition(n.projection("counts"), "StoreReady", "False", "Unreachable")
 	n.condition(n.projection("counts"), "Available", "True", "")
 	p.up()
 	n.caughtUp("counts")
