@@ -63,6 +63,8 @@ func (n *space) nowhere(words ...string) {
 			search(path+" of pod "+p.Name, string(text))
 		}
 	}
+	operatorLife.RLock()
+	defer operatorLife.RUnlock()
 	if err := kube().List(ctx, &pods, client.InNamespace(operatorNamespace)); err != nil {
 		n.t.Fatal(err)
 	}
@@ -104,6 +106,10 @@ subjects: [{kind: ServiceAccount, name: scraper, namespace: $NS}]
 	if answer.StatusCode != http.StatusUnauthorized {
 		n.t.Errorf("the operator's metrics answer who does not say who it is with %s", answer.Status)
 	}
+	// The API server's authorizer learns of the binding through a watch of its own, and the operator remembers a refusal.
+	eventually(n.t, quick, "the scraper may read metrics", func(context.Context) string {
+		return strings.TrimPrefix(strings.TrimSpace(n.try("auth", "can-i", "get", "/metrics", "--as=system:serviceaccount:"+n.name+":scraper")), "yes")
+	})
 	request.Header.Set("Authorization", "Bearer "+token)
 	if answer, err = scraper.Do(request); err != nil {
 		n.t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -208,9 +209,14 @@ func TestLateSubscriber(t *testing.T) {
 	n.holds("SELECT events, last FROM $SCHEMA.counts WHERE id = 'k1'", "(41,5000)")
 }
 
+// operatorLife is held to kill the operator, and for reading by who looks into it: tests run side by side.
+var operatorLife sync.RWMutex
+
 // killOperator kills the operator and waits until its Deployment is available again.
 func killOperator(t *testing.T) {
 	t.Helper()
+	operatorLife.Lock()
+	defer operatorLife.Unlock()
 	var pods corev1.PodList
 	operator := client.MatchingLabels{"app.kubernetes.io/component": "operator"}
 	if err := kube().List(t.Context(), &pods, client.InNamespace(operatorNamespace), operator); err != nil || len(pods.Items) == 0 {
