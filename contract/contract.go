@@ -57,6 +57,16 @@ type Broker struct {
 	// Name is the EventBroker's name, for messages.
 	Name  string       `json:"name"`
 	Kafka *KafkaBroker `json:"kafka,omitempty"`
+	// Registry has the schemas of Avro, Protobuf and JSONSchema topics.
+	Registry *Registry `json:"registry,omitempty"`
+}
+
+// Registry mirrors EventBroker.spec.schemaRegistry.
+type Registry struct {
+	URLs []string `json:"urls"`
+	TLS  *TLS     `json:"tls,omitempty"`
+	// Credentials has username and password, or token.
+	Credentials *SecretRef `json:"credentials,omitempty"`
 }
 
 // KafkaBroker mirrors EventBroker.spec.kafka.
@@ -125,23 +135,68 @@ type Topic struct {
 	Name string `json:"name"`
 	// BrokerTopic is its name at the broker.
 	BrokerTopic string `json:"brokerTopic"`
-	// Format is JSON.
+	// Format is one of v1alpha1's formats: JSON, CloudEvents, Debezium, DebeziumOutbox, Avro, Protobuf, JSONSchema, Text, Bytes.
 	Format string `json:"format"`
+	// KeyFormat is Text (also when empty), JSON, Avro or Bytes; KeyField the member that key stands for.
+	KeyFormat string `json:"keyFormat,omitempty"`
+	KeyField  string `json:"keyField,omitempty"`
 	// KeyedBy is the CEL expression whose text form every message key must equal; empty: unchecked.
 	KeyedBy string `json:"keyedBy,omitempty"`
-	// EventType, EventID and EventTime are CEL expressions over event, key and headers; empty: none.
+	// EventType, EventID and EventTime are CEL expressions over event, key and headers; empty: by the format, else none.
 	EventType string `json:"eventType,omitempty"`
 	EventID   string `json:"eventID,omitempty"`
 	EventTime string `json:"eventTime,omitempty"`
+	// Upcasts are applied in order, before keyedBy.
+	Upcasts []Upcast `json:"upcasts,omitempty"`
+}
+
+// Upcast turns an old version of an event into a newer one.
+type Upcast struct {
+	Name   string            `json:"name"`
+	Events []string          `json:"events,omitempty"`
+	When   string            `json:"when,omitempty"`
+	Set    map[string]string `json:"set,omitempty"`
+	Unset  []string          `json:"unset,omitempty"`
+	Type   string            `json:"type,omitempty"`
 }
 
 // Model is one table and the handlers that write it.
 type Model struct {
-	Name     string    `json:"name"`
-	Key      []string  `json:"key"`
-	Columns  []Column  `json:"columns"`
-	Indexes  []Index   `json:"indexes,omitempty"`
-	Handlers []Handler `json:"handlers"`
+	Name    string   `json:"name"`
+	Comment string   `json:"comment,omitempty"`
+	Key     []string `json:"key"`
+	// Order is "Arrival" where rows may depend on what arrives first; empty otherwise.
+	Order    string         `json:"order,omitempty"`
+	Columns  []Column       `json:"columns"`
+	Checks   []Check        `json:"checks,omitempty"`
+	Versions []VersionGroup `json:"versions,omitempty"`
+	Joins    []Join         `json:"joins,omitempty"`
+	Indexes  []Index        `json:"indexes,omitempty"`
+	Handlers []Handler      `json:"handlers"`
+}
+
+// DeletedColumn is the hidden column of a model whose deletes carry a version:
+// such a row stays, with its version, and views leave it out (CORRECTNESS 2).
+const DeletedColumn = "_deleted"
+
+// KeepsDeleted tells whether deleted rows of the model stay as tombstones, which
+// then have DeletedColumn (bool, not null, default false) after the model's own columns.
+func (m *Model) KeepsDeleted() bool {
+	for i := range m.Handlers {
+		if m.Handlers[i].Delete && m.Handlers[i].VersionBy != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// StoredColumns are the columns of the model's table: its own, and DeletedColumn where it keeps deleted rows.
+func (m *Model) StoredColumns() []Column {
+	if !m.KeepsDeleted() {
+		return m.Columns
+	}
+	no := "false"
+	return append(append(make([]Column, 0, len(m.Columns)+1), m.Columns...), Column{Name: DeletedColumn, Type: "bool", Default: &no, NotNull: true})
 }
 
 // Column is one column of a model.
@@ -152,30 +207,86 @@ type Column struct {
 	// Default is the canonical text of the value of a row's column that no
 	// handler has written; nil is NULL.
 	Default *string `json:"default,omitempty"`
+	NotNull bool    `json:"notNull,omitempty"`
+	// Enum lists the values of a text column.
+	Enum []string `json:"enum,omitempty"`
+	// Min and Max are canonical texts of the least and the greatest value, both included.
+	Min *string `json:"min,omitempty"`
+	Max *string `json:"max,omitempty"`
+	// MaxItems keeps the newest elements of a list (0: all); Distinct appends nothing that is there.
+	MaxItems int32 `json:"maxItems,omitempty"`
+	Distinct bool  `json:"distinct,omitempty"`
+	// Generated is a CEL expression over row, evaluated after each event.
+	Generated string `json:"generated,omitempty"`
+	// Native is the database's own type; empty: by Type.
+	Native  string `json:"native,omitempty"`
+	Comment string `json:"comment,omitempty"`
+}
+
+// Check is a condition over row that holds after each event.
+type Check struct {
+	Name string `json:"name"`
+	Rule string `json:"rule"`
+}
+
+// VersionGroup is a version column and the columns that it guards.
+type VersionGroup struct {
+	Column  string   `json:"column"`
+	Columns []string `json:"columns"`
+}
+
+// Join adds columns of another model to the view.
+type Join struct {
+	Model string `json:"model"`
+	// Match gives this model's column by key column of the other; Set the other's column by name in the view.
+	Match map[string]string `json:"match"`
+	Set   map[string]string `json:"set"`
 }
 
 // Index is a secondary index.
 type Index struct {
 	Columns []string `json:"columns"`
+	Unique  bool     `json:"unique,omitempty"`
+	// Method is Hash, GIN, GiST or BRIN; empty is BTree.
+	Method string `json:"method,omitempty"`
 }
 
-// Handler turns an event into one mutation of one row.
+// Handler turns an event into mutations of rows.
 type Handler struct {
 	Name  string `json:"name"`
 	Topic string `json:"topic"`
-	// Events are the event types that it takes; empty means every event of the topic.
-	Events []string `json:"events,omitempty"`
+	// Events are the event types that it takes, * standing for any text; empty
+	// means every event of the topic, unless Default (the types that no other handler of
+	// the model and topic names) or Tombstone (records without a value) is set.
+	Events    []string `json:"events,omitempty"`
+	Default   bool     `json:"default,omitempty"`
+	Tombstone bool     `json:"tombstone,omitempty"`
+	// ForEach is a CEL list or map; one mutation per element. Empty: one.
+	ForEach string `json:"forEach,omitempty"`
 	// When is a CEL guard; empty is true.
 	When string `json:"when,omitempty"`
 	// OnAbsent is Create or Ignore.
 	OnAbsent string `json:"onAbsent"`
-	// Key gives each key column's CEL expression, by column name.
-	Key    map[string]string `json:"key"`
-	Set    map[string]string `json:"set,omitempty"`
-	Add    map[string]string `json:"add,omitempty"`
-	Max    map[string]string `json:"max,omitempty"`
-	Append map[string]string `json:"append,omitempty"`
-	Delete bool              `json:"delete,omitempty"`
+	// Key gives each key column's CEL expression, by column name; Where instead of it those of the columns to match.
+	Key   map[string]string `json:"key,omitempty"`
+	Where map[string]string `json:"where,omitempty"`
+	// VersionBy guards the handler by a version column.
+	VersionBy *VersionBy        `json:"versionBy,omitempty"`
+	Set       map[string]string `json:"set,omitempty"`
+	SetOnce   map[string]string `json:"setOnce,omitempty"`
+	Unset     []string          `json:"unset,omitempty"`
+	Add       map[string]string `json:"add,omitempty"`
+	Min       map[string]string `json:"min,omitempty"`
+	Max       map[string]string `json:"max,omitempty"`
+	Append    map[string]string `json:"append,omitempty"`
+	Merge     map[string]string `json:"merge,omitempty"`
+	Delete    bool              `json:"delete,omitempty"`
+}
+
+// VersionBy is a version column and the CEL expression of an event's version.
+type VersionBy struct {
+	Column string `json:"column"`
+	Value  string `json:"value"`
 }
 
 // Physical returns the name of the table that holds a model's rows in this revision.

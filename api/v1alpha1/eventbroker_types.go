@@ -10,6 +10,39 @@ type EventBrokerSpec struct {
 	// kafka says how to reach an Apache Kafka cluster, or anything that speaks its protocol. Required in this release.
 	// +required
 	Kafka *KafkaBroker `json:"kafka,omitempty"`
+
+	// schemaRegistry says how to reach the registry that has the schemas of Avro, Protobuf and JSONSchema topics: Confluent's
+	// REST interface, as Karapace, Apicurio and Redpanda serve it. Default: none, and such topics are refused.
+	// +optional
+	SchemaRegistry *SchemaRegistry `json:"schemaRegistry,omitempty"`
+}
+
+// SchemaRegistry says how to reach a schema registry.
+type SchemaRegistry struct {
+	// urls are the addresses of the registry, tried in turn. Example: ["https://registry.kafka.svc:8081"].
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MinLength=8
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:Pattern=`^https?://[^ @?#]+$`
+	// +listType=set
+	// +required
+	URLs []string `json:"urls,omitempty"`
+
+	// tls says which certificates are trusted for https. Default: the system's roots.
+	// +optional
+	TLS *KafkaTLS `json:"tls,omitempty"`
+
+	// secretRef names the Secret with username and password, or with a bearer token in token. Default: no credentials.
+	// +optional
+	SecretRef LocalRef `json:"secretRef,omitzero"`
+
+	// keys maps a property (username, password, token) to the key of the Secret that holds it. Default: the same names.
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=3
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['username', 'password', 'token'])",message="keys maps username, password or token to a key of the Secret"
+	// +optional
+	Keys map[string]SecretKey `json:"keys,omitempty"`
 }
 
 // KafkaBroker says how to reach a Kafka cluster.

@@ -26,10 +26,33 @@ type EventTopicSpec struct {
 	// +optional
 	KeyedBy Expression `json:"keyedBy,omitempty"`
 
-	// format is how payloads are encoded. JSON is the one format of this release. Default: JSON.
+	// format is how payloads are encoded: JSON; CloudEvents (structured, or binary with a JSON payload); Debezium (the
+	// envelope of a change event); DebeziumOutbox (what the outbox event router writes); Avro, Protobuf and JSONSchema (with
+	// an id of the EventBroker's schema registry before the payload); Text; Bytes (event is base64 text). Default: JSON.
 	// +kubebuilder:default="JSON"
 	// +optional
 	Format EventFormat `json:"format,omitempty"`
+
+	// key says how message keys are read. Default: as text.
+	// +optional
+	Key EventKey `json:"key,omitzero"`
+
+	// schemas say what payloads look like, so that expressions are checked before they run. Default: unknown, and everything
+	// is checked per event.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Schemas []EventSchema `json:"schemas,omitempty"`
+
+	// upcasts turn old versions of events into the current one before keyedBy is checked or any handler sees them, in this
+	// order: each sees what the one before has made. Default: none.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Upcasts []Upcast `json:"upcasts,omitempty"`
 
 	// event says where the type, the id and the time of an event are found. Default: an event has no type and no id, and
 	// its time is the record's.
@@ -43,27 +66,135 @@ type EventTopicSpec struct {
 }
 
 // EventFormat is how payloads are encoded.
-// +kubebuilder:validation:Enum=JSON
+// +kubebuilder:validation:Enum=JSON;CloudEvents;Debezium;DebeziumOutbox;Avro;Protobuf;JSONSchema;Text;Bytes
 type EventFormat string
 
-// EventFormatJSON is a JSON object per event.
-const EventFormatJSON EventFormat = "JSON"
+// The formats.
+const (
+	EventFormatJSON           EventFormat = "JSON"
+	EventFormatCloudEvents    EventFormat = "CloudEvents"
+	EventFormatDebezium       EventFormat = "Debezium"
+	EventFormatDebeziumOutbox EventFormat = "DebeziumOutbox"
+	EventFormatAvro           EventFormat = "Avro"
+	EventFormatProtobuf       EventFormat = "Protobuf"
+	EventFormatJSONSchema     EventFormat = "JSONSchema"
+	EventFormatText           EventFormat = "Text"
+	EventFormatBytes          EventFormat = "Bytes"
+)
+
+// KeyFormat is how message keys are encoded.
+// +kubebuilder:validation:Enum=Text;JSON;Avro;Bytes
+type KeyFormat string
+
+// The formats of keys.
+const (
+	KeyFormatText  KeyFormat = "Text"
+	KeyFormatJSON  KeyFormat = "JSON"
+	KeyFormatAvro  KeyFormat = "Avro"
+	KeyFormatBytes KeyFormat = "Bytes"
+)
+
+// EventKey says how message keys are read.
+// +kubebuilder:validation:MinProperties=1
+type EventKey struct {
+	// format is how message keys are encoded: Text; JSON (also in the envelope of Kafka Connect's JSON converter); Avro (with
+	// an id of the schema registry before it); Bytes (key is base64 text). Default: Text.
+	// +kubebuilder:default="Text"
+	// +optional
+	Format KeyFormat `json:"format,omitempty"`
+
+	// field is the member of a JSON or Avro key that the variable key stands for, as text. Default: the whole key, as
+	// canonical JSON text. Example: id.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Field string `json:"field,omitempty"`
+}
+
+// EventSchema says what the payloads of some event types look like.
+type EventSchema struct {
+	// events are the event types whose payloads it describes; a * stands for any text. Default: all. Example: [OrderPlaced].
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +listType=set
+	// +optional
+	Events []string `json:"events,omitempty"`
+
+	// jsonSchema is a JSON Schema as text. It is used to check expressions, not to check payloads.
+	// Example: '{"type": "object", "properties": {"price": {"type": "number"}}}'.
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=65536
+	// +required
+	JSONSchema string `json:"jsonSchema,omitempty"`
+}
+
+// Upcast turns an old version of an event into a newer one.
+// +kubebuilder:validation:XValidation:rule="has(self.set) || has(self.unset) || has(self.type)",message="give at least one of set, unset and type"
+type Upcast struct {
+	// name names the upcast in messages. Example: placed-v1.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?$`
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// events are the event types that it takes; a * stands for any text. Default: every event. Example: [OrderPlaced].
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +listType=set
+	// +optional
+	Events []string `json:"events,omitempty"`
+
+	// when is a condition, as a CEL expression over event, key and headers that yields a bool. Default: true.
+	// Example: "!has(event.currency)".
+	// +optional
+	When Expression `json:"when,omitempty"`
+
+	// set gives members of the payload, each by a CEL expression over the payload as it was before this upcast.
+	// Default: none. Example: {currency: "'EUR'", total: decimal(event.amount)}.
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=64
+	// +optional
+	Set map[string]Expression `json:"set,omitempty"`
+
+	// unset removes members of the payload. Default: none. Example: [amount].
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +listType=set
+	// +optional
+	Unset []string `json:"unset,omitempty"`
+
+	// type gives the event another type. Default: as it was. Example: OrderPlacedV2.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Type string `json:"type,omitempty"`
+}
 
 // EventFields says where the properties of an event are found.
 // +kubebuilder:validation:MinProperties=1
 type EventFields struct {
 	// type gives the event's type, which handlers select by their events, as a CEL expression over event, key and headers.
-	// Default: none, and handlers take every event. Example: event.type.
+	// Default: by the format (CloudEvents: the type attribute; Debezium: create, update, delete, read or truncate;
+	// DebeziumOutbox: the header eventType), otherwise none, and handlers take every event. Example: event.type.
 	// +optional
 	Type Expression `json:"type,omitempty"`
 
-	// id gives the event's identity, as a CEL expression over event, key and headers, for meta.id. Default: none.
+	// id gives the event's identity, as a CEL expression over event, key and headers, for meta.id. Default: by the format
+	// (CloudEvents: the id attribute; DebeziumOutbox: the header id), otherwise none.
 	// Example: headers['ce_id'].
 	// +optional
 	ID Expression `json:"id,omitempty"`
 
 	// time gives the time at which the event happened, as a CEL expression over event, key and headers that yields a
-	// timestamp, for meta.time. Default: the record's timestamp. Example: timestamp(event.at).
+	// timestamp, for meta.time. Default: by the format (CloudEvents: the time attribute, where it is there; Debezium: when
+	// the change was made), otherwise the record's timestamp. Example: timestamp(event.at).
 	// +optional
 	Time Expression `json:"time,omitempty"`
 }

@@ -30,6 +30,48 @@ type Model struct {
 	// +required
 	Columns []Column `json:"columns,omitempty"`
 
+	// comment is what the database keeps beside the view and the table, for people who look at them. Default: none.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Comment string `json:"comment,omitempty"`
+
+	// order says what rows may depend on. Log: on the events alone, so that a rebuild gives the same rows; a spec whose rows
+	// would depend on how partitions interleave is refused. Arrival: also on which event arrived first; verification leaves
+	// the columns concerned out. Default: Log.
+	// +kubebuilder:default="Log"
+	// +optional
+	Order ModelOrder `json:"order,omitempty"`
+
+	// checks are conditions that every row must meet after each event; an event that would break one is an error of that
+	// event. Rows are read before they are written, which costs a round trip per batch. Default: none.
+	// Example: [{name: enough-stock, rule: row.reserved <= row.on_hand}].
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Checks []Check `json:"checks,omitempty"`
+
+	// versions let events that come in any order write a row: the event with the highest version wins. Each names a version
+	// column and the columns that it guards; a handler takes part by versionBy. Default: none.
+	// Example: [{column: price_version, columns: [price, currency]}].
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=map
+	// +listMapKey=column
+	// +optional
+	Versions []VersionGroup `json:"versions,omitempty"`
+
+	// joins add columns of other models to what readers see, looked up by key when they read: right whichever side comes
+	// first. A row without a match has NULL there. Default: none.
+	// Example: [{model: customer, match: {id: customer_id}, set: {customer_name: name}}].
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=atomic
+	// +optional
+	Joins []Join `json:"joins,omitempty"`
+
 	// indexes are secondary indexes. Default: none but the primary key. Example: [{columns: [customer_id]}].
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
@@ -55,8 +97,8 @@ type Column struct {
 	// +required
 	Name string `json:"name,omitempty"`
 
-	// type is the column's type: text, bool, int32, int64, float64, decimal(p,s), timestamp, date, uuid, json, bytes, or one
-	// of these but json and bytes with [] for a list. Example: "decimal(12,2)".
+	// type is the column's type: text, bool, int32, int64, float64, decimal(p,s), timestamp, date, time, uuid, json, bytes,
+	// or one of these but json and bytes with [] for a list. Example: "decimal(12,2)".
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +required
@@ -66,7 +108,164 @@ type Column struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Default *string `json:"default,omitempty"`
+
+	// notNull refuses NULL in this column: an event that would write it is an error of that event. Every handler that may
+	// create a row has to write the column, or the column needs a default. Default: false.
+	// +optional
+	NotNull *bool `json:"notNull,omitempty"`
+
+	// enum lists the values that a text column may have; an event with another one is an error of that event. Default: any.
+	// Example: [placed, shipped, cancelled].
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +listType=set
+	// +optional
+	Enum []string `json:"enum,omitempty"`
+
+	// range bounds the column's values, as text in the column's own form; an event that would leave it is an error of that
+	// event, also by add. Default: the range of the type. Example: {min: "0"}.
+	// +optional
+	Range ValueRange `json:"range,omitzero"`
+
+	// list says how a list column grows by append. Default: without bound but the type's, with duplicates.
+	// Example: {maxItems: 20, distinct: true}.
+	// +optional
+	List ListRule `json:"list,omitzero"`
+
+	// generated gives the column's value as a CEL expression over row, evaluated after each event that changes the row; no
+	// handler writes it then. Rows are read before they are written. Default: none. Example: row.price * row.quantity.
+	// +optional
+	Generated Expression `json:"generated,omitempty"`
+
+	// native is the type that the column has in the database, where it is not the usual one for type; values are cast to it.
+	// Such a column can be set, and nothing else. Default: by type. Example: inet.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[a-z_][a-z0-9_]*( [a-z]+)*(\([0-9]{1,5}(, ?[0-9]{1,5})?\))?$`
+	// +optional
+	Native string `json:"native,omitempty"`
+
+	// comment is what the database keeps beside the column. Default: none.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Comment string `json:"comment,omitempty"`
 }
+
+// ModelOrder says what the rows of a model may depend on.
+// +kubebuilder:validation:Enum=Log;Arrival
+type ModelOrder string
+
+// What rows may depend on.
+const (
+	ModelOrderLog     ModelOrder = "Log"
+	ModelOrderArrival ModelOrder = "Arrival"
+)
+
+// ValueRange bounds values; both ends are included.
+// +kubebuilder:validation:MinProperties=1
+type ValueRange struct {
+	// min is the least value, as text in the column's own form. Default: none. Example: "0".
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Min string `json:"min,omitempty"`
+
+	// max is the greatest value, as text in the column's own form. Default: none. Example: "100".
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Max string `json:"max,omitempty"`
+}
+
+// ListRule says how a list column grows.
+// +kubebuilder:validation:MinProperties=1
+type ListRule struct {
+	// maxItems keeps the newest elements, at most this many. Default: 10000, beyond which an event is an error. Example: 20.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	// +optional
+	MaxItems int32 `json:"maxItems,omitempty"`
+
+	// distinct appends nothing that the list holds already; the older element keeps its place. Default: false.
+	// +optional
+	Distinct *bool `json:"distinct,omitempty"`
+}
+
+// Check is a condition that every row must meet.
+type Check struct {
+	// name names the check in messages. Example: enough-stock.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?$`
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// rule is the condition, as a CEL expression over row that yields a bool. Example: row.reserved <= row.on_hand.
+	// +required
+	Rule Expression `json:"rule,omitempty"`
+}
+
+// VersionGroup is a group of columns that the event with the highest version writes.
+type VersionGroup struct {
+	// column is the version column: int32, int64, decimal, text, timestamp or date, without default, written by versionBy
+	// alone. Example: price_version.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +required
+	Column string `json:"column,omitempty"`
+
+	// columns are the columns that the version guards; a handler with this versionBy sets all of them. Example: [price, currency].
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +listType=set
+	// +required
+	Columns []string `json:"columns,omitempty"`
+}
+
+// Join adds columns of another model of the projection to what readers see.
+type Join struct {
+	// model is the other model. Example: customer.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=51
+	// +required
+	Model string `json:"model,omitempty"`
+
+	// match gives, for each key column of the other model, the column of this one that it must equal. Example: {id: customer_id}.
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=8
+	// +required
+	Match map[string]ColumnName `json:"match,omitempty"`
+
+	// set gives the names under which readers see columns of the other model. Example: {customer_name: name}.
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=64
+	// +required
+	Set map[string]ColumnName `json:"set,omitempty"`
+}
+
+// ColumnName is the name of a column.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
+type ColumnName string
+
+// IndexMethod is how an index finds rows.
+// +kubebuilder:validation:Enum=BTree;Hash;GIN;GiST;BRIN
+type IndexMethod string
+
+// The index methods.
+const (
+	IndexMethodBTree IndexMethod = "BTree"
+	IndexMethodHash  IndexMethod = "Hash"
+	IndexMethodGIN   IndexMethod = "GIN"
+	IndexMethodGiST  IndexMethod = "GiST"
+	IndexMethodBRIN  IndexMethod = "BRIN"
+)
 
 // Index is a secondary index.
 type Index struct {
@@ -78,90 +277,14 @@ type Index struct {
 	// +listType=atomic
 	// +required
 	Columns []string `json:"columns,omitempty"`
-}
 
-// OnAbsent says whether a handler may create a row.
-// +kubebuilder:validation:Enum=Create;Ignore
-type OnAbsent string
-
-// What a handler does when the row is not there.
-const (
-	OnAbsentCreate OnAbsent = "Create"
-	OnAbsentIgnore OnAbsent = "Ignore"
-)
-
-// Handler turns an event into one change of one row. Its expressions are CEL over event (the payload), key (the message
-// key), headers, and meta (topic, partition, position, time, type, id).
-// +kubebuilder:validation:XValidation:rule="(has(self.delete) && self.delete) != (has(self.set) || has(self.add) || has(self.max) || has(self.append))",message="give at least one of set, add, max and append, or delete: true alone"
-type Handler struct {
-	// name names the handler in messages; it is unique in the model. Example: line-added.
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?$`
-	// +required
-	Name string `json:"name,omitempty"`
-
-	// topic is the EventTopic whose events it takes; required where the projection has more than one. Default: the
-	// projection's one topic. Example: orders.
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
+	// unique refuses two rows with the same values in these columns; it is checked when a batch commits. Default: false.
 	// +optional
-	Topic string `json:"topic,omitempty"`
+	Unique *bool `json:"unique,omitempty"`
 
-	// events are the event types that it takes; the EventTopic's event.type says where a type is found. Default: every
-	// event of the topic. Example: [OrderPlaced, OrderImported].
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=253
-	// +listType=set
+	// method is how the index finds rows: BTree, Hash (one column, equality), GIN (lists and json), GiST or BRIN. A store that
+	// has no such method uses its own. Default: BTree.
+	// +kubebuilder:default="BTree"
 	// +optional
-	Events []string `json:"events,omitempty"`
-
-	// when is a condition, as a CEL expression that yields a bool; an event for which it is false is ignored by this
-	// handler. Default: true. Example: event.quantity > 0.
-	// +optional
-	When Expression `json:"when,omitempty"`
-
-	// onAbsent says what happens when the row is not there: Create makes it, with the defaults of the columns that are not
-	// written; Ignore does nothing, so that an event that comes after a delete makes no ghost. Default: Create.
-	// +kubebuilder:default="Create"
-	// +optional
-	OnAbsent OnAbsent `json:"onAbsent,omitempty"`
-
-	// key gives each key column's value, as a CEL expression by column name. Example: {order_id: event.orderId}.
-	// +kubebuilder:validation:MinProperties=1
-	// +kubebuilder:validation:MaxProperties=8
-	// +required
-	Key map[string]Expression `json:"key,omitempty"`
-
-	// set replaces columns, each by a CEL expression; null is NULL. Default: none. Example: {status: "'placed'"}.
-	// +kubebuilder:validation:MinProperties=1
-	// +kubebuilder:validation:MaxProperties=128
-	// +optional
-	Set map[string]Expression `json:"set,omitempty"`
-
-	// add adds a number to columns of type int32, int64 or decimal. Default: none.
-	// Example: {total: event.price * event.quantity, lines: "1"}.
-	// +kubebuilder:validation:MinProperties=1
-	// +kubebuilder:validation:MaxProperties=128
-	// +optional
-	Add map[string]Expression `json:"add,omitempty"`
-
-	// max keeps the greater of a column's value and a new one; NULL is less than everything. Default: none.
-	// Example: {last_seen: meta.time}.
-	// +kubebuilder:validation:MinProperties=1
-	// +kubebuilder:validation:MaxProperties=128
-	// +optional
-	Max map[string]Expression `json:"max,omitempty"`
-
-	// append appends one element to columns of a list type. Default: none. Example: {states: event.state}.
-	// +kubebuilder:validation:MinProperties=1
-	// +kubebuilder:validation:MaxProperties=128
-	// +optional
-	Append map[string]Expression `json:"append,omitempty"`
-
-	// delete removes the row; the handler then has no set, add, max and append. Default: false.
-	// +optional
-	Delete *bool `json:"delete,omitempty"`
+	Method IndexMethod `json:"method,omitempty"`
 }

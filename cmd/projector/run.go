@@ -81,7 +81,7 @@ func run(ctx context.Context, o runOptions, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	program, err := handlers.Compile(c)
+	program, err := handlers.Compile(c, nil)
 	if err != nil {
 		return fmt.Errorf("the contract does not compile: %w", err)
 	}

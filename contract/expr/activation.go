@@ -13,6 +13,8 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
 	"github.com/valyala/fastjson"
+
+	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
 // Header is one record header.
@@ -40,6 +42,11 @@ type Activation struct {
 	Offset   int64
 	Time     time.Time
 	Type, ID string
+	// Row holds the current row, a value for each column of Options.Row.
+	Row []value.Value
+	// Item is the element of a forEach: of a list the element, of an object one with key and value; Index its number.
+	Item  *fastjson.Value
+	Index int64
 
 	buf []byte
 }

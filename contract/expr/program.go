@@ -24,14 +24,35 @@ const (
 	// ScopeTopic has event, key and headers: expressions of an EventTopic, which
 	// meta is made from.
 	ScopeTopic
+	// ScopeTombstone has key, headers and meta: handlers of records without a value.
+	ScopeTombstone
+	// ScopeRow has row alone: checks and generated columns.
+	ScopeRow
 )
+
+// Column is a column that row has.
+type Column struct {
+	Name string
+	Type value.Type
+	// NotNull is true where the column is never NULL.
+	NotNull bool
+}
 
 // Options changes how an expression compiles.
 type Options struct {
 	Scope Scope
+	// Row are the columns that row has, in the order of Activation.Row; nil: there is no row.
+	Row []Column
+	// Item adds item and index, of a forEach.
+	Item bool
+	// Schema gives types to fields of event, for checks; nil: the type of every field is dyn.
+	Schema *Schema
 	// NoFast evaluates everything in CEL; for tests that hold the two equal.
 	NoFast bool
 }
+
+// Schema is what is known about payloads.
+type Schema struct{}
 
 // Program is a compiled expression. It is safe for concurrent use.
 type Program struct {

@@ -37,14 +37,6 @@ type JSON struct {
 	large  bool
 }
 
-// Doc is a decoded payload, valid until the next Decode. It does not alias the
-// payload's bytes.
-type Doc struct {
-	Value *fastjson.Value
-	// Escaped is true when the payload contains a backslash.
-	Escaped bool
-}
-
 // Decode parses a payload. It must be one JSON value in valid UTF-8; text that
 // escapes half a surrogate pair is refused, because it has no UTF-8 form. Errors
 // are *DecodeError.

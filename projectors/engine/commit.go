@@ -334,7 +334,10 @@ func (c *committer) narrow(ctx context.Context, u *unit, p piece) bool {
 		Position: contract.OffsetPosition(p.records[0].Offset), Reason: data.Reason,
 		Path: "models[" + data.Model + "]", Message: data.Message,
 	}
-	if data.Column != "" {
+	switch {
+	case data.Path != "":
+		stop.Path = data.Path
+	case data.Column != "":
 		stop.Path += ".columns[" + data.Column + "]"
 	}
 	c.mu.Lock()

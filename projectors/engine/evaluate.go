@@ -87,9 +87,12 @@ func stopFor(offset int64, err error) *contract.Stop {
 	stop := &contract.Stop{Position: contract.OffsetPosition(offset), Reason: "HandlerError", Message: err.Error()}
 	var ev *handlers.EventError
 	var over *fold.OverflowError
+	var row *fold.RowError
 	switch {
 	case errors.As(err, &ev):
 		stop.Reason, stop.Path, stop.Message = ev.Reason, ev.Path, ev.Message
+	case errors.As(err, &row):
+		stop.Reason, stop.Path, stop.Message = row.Reason, row.Path, row.Message
 	case errors.As(err, &over):
 		stop.Reason = "OutOfRange"
 		stop.Path = "models[" + over.Model + "].columns[" + over.Column + "]"

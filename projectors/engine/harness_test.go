@@ -71,7 +71,7 @@ func newWorld(t *testing.T, partitions int32) *world {
 func (w *world) compile() {
 	w.t.Helper()
 	var err error
-	if w.program, err = handlers.Compile(w.contract); err != nil {
+	if w.program, err = handlers.Compile(w.contract, nil); err != nil {
 		w.t.Fatal(err)
 	}
 }

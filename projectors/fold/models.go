@@ -18,8 +18,9 @@ func ModelsOf(c *contract.Contract) ([]Model, error) {
 	out := make([]Model, len(c.Models))
 	for i := range c.Models {
 		m := &c.Models[i]
-		out[i] = Model{Name: m.Name, Columns: make([]Column, len(m.Columns)), Key: make([]int, len(m.Key))}
-		for j, col := range m.Columns {
+		columns := m.StoredColumns()
+		out[i] = Model{Name: m.Name, Columns: make([]Column, len(columns)), Key: make([]int, len(m.Key))}
+		for j, col := range columns {
 			t, err := value.Parse(col.Type)
 			if err != nil {
 				return nil, fmt.Errorf("models[%s].columns[%s].type: %w", m.Name, col.Name, err)

@@ -85,8 +85,8 @@ type Outcome struct {
 
 // Evaluator evaluates a Program's expressions. It belongs to one goroutine.
 type Evaluator struct {
-	program *Program
-	json    codecs.JSON
+	program  *Program
+	decoders map[*topic]codecs.Decoder
 	act     expr.Activation
 	headers []expr.Header
 	// last is the topic of the last record: a worker sees one topic many times.
@@ -100,7 +100,19 @@ type Evaluator struct {
 const slab = 512
 
 // NewEvaluator makes an Evaluator.
-func (p *Program) NewEvaluator() *Evaluator { return &Evaluator{program: p} }
+func (p *Program) NewEvaluator() *Evaluator {
+	return &Evaluator{program: p, decoders: make(map[*topic]codecs.Decoder, len(p.topics))}
+}
+
+// decoder gives the topic's decoder, which Compile has seen to exist.
+func (e *Evaluator) decoder(t *topic) (codecs.Decoder, error) {
+	if d, ok := e.decoders[t]; ok {
+		return d, nil
+	}
+	d, err := codecs.New(t.contract, e.program.schemas)
+	e.decoders[t] = d
+	return d, err
+}
 
 // Handle appends the effects of one record to out, in the order of the
 // contract's models and handlers. On an error (an *EventError) it appends
@@ -125,13 +137,21 @@ func (e *Evaluator) handle(tp event.TopicPartition, rec *event.Record, out []fol
 		}
 		e.last = t
 	}
-	if rec.Value == nil {
+	d, err := e.decoder(t)
+	if err != nil {
+		return out, o, err
+	}
+	doc, err := d.Decode(rec)
+	if err != nil {
+		var bad *codecs.DecodeError
+		if errors.As(err, &bad) {
+			err = &EventError{ReasonDecodeError, "", bad.Message}
+		}
+		return out, o, err
+	}
+	if doc.Tombstone {
 		o.Result = IgnoredTombstone
 		return out, o, nil
-	}
-	doc, err := e.json.Decode(rec.Value)
-	if err != nil {
-		return out, o, &EventError{ReasonDecodeError, "", err.Error()}
 	}
 	e.activate(t, tp, rec, doc)
 	handlers, err := e.handlersOf(t)
@@ -176,7 +196,7 @@ func (e *Evaluator) handle(tp event.TopicPartition, rec *event.Record, out []fol
 
 func (e *Evaluator) activate(t *topic, tp event.TopicPartition, rec *event.Record, doc codecs.Doc) {
 	a := &e.act
-	a.Event, a.Escaped, a.Key = doc.Value, doc.Escaped, rec.Key
+	a.Event, a.Escaped, a.Key = doc.Value, doc.Escaped, doc.Key
 	a.Topic, a.Partition = tp.Topic, tp.Partition
 	a.Offset = rec.Offset
 	a.Time, a.Type, a.ID = rec.Time(), "", ""

@@ -31,7 +31,7 @@ func wide() *contract.Contract {
 // FuzzHandle holds that any payload gives either a typed error and no effect, or
 // effects whose every operand is a value of its column's type.
 func FuzzHandle(f *testing.F) {
-	p, err := Compile(wide())
+	p, err := Compile(wide(), nil)
 	if err != nil {
 		f.Fatal(err)
 	}

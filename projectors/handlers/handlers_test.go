@@ -89,7 +89,7 @@ func show(models []fold.Model, e fold.Effect) string {
 }
 
 func TestHandle(t *testing.T) {
-	p, err := Compile(orders())
+	p, err := Compile(orders(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestHandle(t *testing.T) {
 					b[i] = '#'
 				}
 			}
-			_, _ = ev.json.Decode([]byte(`{"x":"` + strings.Repeat("#", 300) + `"}`))
+			_, _ = ev.decoders[ev.last].Decode(&event.Record{Value: []byte(`{"x":"` + strings.Repeat("#", 300) + `"}`)})
 			if tt.reason != "" {
 				var e *EventError
 				if !errors.As(err, &e) {
@@ -214,7 +214,7 @@ func TestCompileNamesEveryFault(t *testing.T) {
 	c.Models[1].Key = append(c.Models[1].Key, "doc")
 	c.Topics[0].KeyedBy = "meta.time"
 	c.Topics[1].Format = "Avro"
-	_, err := Compile(c)
+	_, err := Compile(c, nil)
 	if err == nil {
 		t.Fatal("compiled")
 	}
@@ -247,7 +247,7 @@ func TestCompileNamesEveryFault(t *testing.T) {
 func TestOperandsAreConvertedBeforeTheFold(t *testing.T) {
 	c := orders()
 	c.Models[0].Handlers[1].When, c.Topics[0].EventID = "", ""
-	p, err := Compile(c)
+	p, err := Compile(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func BenchmarkHandle(b *testing.B) {
 	body := `{"type":"Flown","route":"SFO-JFK","date":"2001-01-10T18:20:00Z","delay":93,"distance":405,"price":19.99,"quantity":3}`
 	for name, c := range map[string]*contract.Contract{"paths": benchContract(false), "decimals": benchContract(true)} {
 		b.Run(name, func(b *testing.B) {
-			p, err := Compile(c)
+			p, err := Compile(c, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -12,13 +12,16 @@ import (
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/expr"
 	"github.com/projectionist-dev/projectionist/contract/value"
+	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 )
 
 // Program is a compiled contract. It is safe for concurrent use.
 type Program struct {
-	models []fold.Model
-	topics map[string]*topic
+	contract *contract.Contract
+	schemas  codecs.Schemas
+	models   []fold.Model
+	topics   map[string]*topic
 }
 
 // Models gives the shapes of the tables, in the contract's order: Effect.Model
@@ -27,6 +30,7 @@ func (p *Program) Models() []fold.Model { return p.models }
 
 // topic is what happens to the events of one topic.
 type topic struct {
+	contract *contract.Topic
 	name                       string
 	keyedBy, typ, id, time     *expr.Program
 	pathKeyedBy, pathType      string
@@ -63,9 +67,9 @@ type operand struct {
 }
 
 // Compile compiles every expression of a contract. Its errors name the field
-// path; all of them are joined.
-func Compile(c *contract.Contract) (*Program, error) {
-	p := &Program{topics: make(map[string]*topic, len(c.Topics))}
+// path; all of them are joined. Schemas may be nil where no topic has a schema registry.
+func Compile(c *contract.Contract, schemas codecs.Schemas) (*Program, error) {
+	p := &Program{contract: c, schemas: schemas, topics: make(map[string]*topic, len(c.Topics))}
 	b := &builder{program: p}
 	for i := range c.Topics {
 		b.topic(&c.Topics[i])
@@ -115,9 +119,10 @@ func (b *builder) topic(ct *contract.Topic) {
 		name: ct.Name, pathKeyedBy: at("keyedBy"), pathType: at("eventType"), pathID: at("eventID"), pathTime: at("eventTime"),
 		pathBody: at("format"), byType: map[string][]*handler{},
 	}
-	if ct.Format != "" && ct.Format != "JSON" {
-		b.errorf(at("format"), "unknown format %q; there is JSON", ct.Format)
+	if _, err := codecs.New(ct, b.program.schemas); err != nil {
+		b.errs = append(b.errs, err)
 	}
+	t.contract = ct
 	optional := func(path, src string) *expr.Program {
 		if src == "" {
 			return nil

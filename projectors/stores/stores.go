@@ -141,7 +141,9 @@ func (e *FencedError) Error() string {
 // DataError says that the rows themselves cannot be stored: a value out of its
 // column's range, a constraint. The engine narrows it down to one event.
 type DataError struct {
-	Model  string
+	Model string
+	// Path is the field path of the expression or rule concerned; "" where it is that of the column or model.
+	Path   string
 	Column string // "" if the store did not say
 	Reason string // CamelCase: OutOfRange, ConstraintViolation
 	// Message says what is wrong, without any value.
@@ -149,6 +151,9 @@ type DataError struct {
 }
 
 func (e *DataError) Error() string {
+	if e.Path != "" {
+		return fmt.Sprintf("%s: %s: %s", e.Reason, e.Path, e.Message)
+	}
 	if e.Column == "" {
 		return fmt.Sprintf("%s: model %s: %s", e.Reason, e.Model, e.Message)
 	}
