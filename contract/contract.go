@@ -3,7 +3,11 @@
 
 package contract
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Version is the version of the JSON forms in this package.
 const Version = 1
@@ -197,6 +201,27 @@ func (m *Model) StoredColumns() []Column {
 	}
 	no := "false"
 	return append(append(make([]Column, 0, len(m.Columns)+1), m.Columns...), Column{Name: DeletedColumn, Type: "bool", Default: &no, NotNull: true})
+}
+
+// ViewColumns are the columns that readers of a model see: its own, and then
+// those that its joins add, by name, each with the type of the other model's column and nullable.
+func (c *Contract) ViewColumns(model int) []Column {
+	m := &c.Models[model]
+	out := slices.Clone(m.Columns)
+	for _, j := range m.Joins {
+		other := slices.IndexFunc(c.Models, func(o Model) bool { return o.Name == j.Model })
+		if other < 0 {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(j.Set)) {
+			for _, col := range c.Models[other].Columns {
+				if col.Name == j.Set[name] {
+					out = append(out, Column{Name: name, Type: col.Type, Native: col.Native})
+				}
+			}
+		}
+	}
+	return out
 }
 
 // Column is one column of a model.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 )
@@ -103,6 +104,14 @@ type Admin interface {
 	// cluster, namespace and name) and says what it dropped. Nothing to drop is no error.
 	Retire(ctx context.Context, owner contract.Identity) ([]string, error)
 	Close()
+}
+
+// Reader is a capability of an Admin: it reads a revision's rows as users of its
+// views do, for tests and previews.
+type Reader interface {
+	// Read gives the rows of a model in the order of its key, each with a value for
+	// each of contract.Contract.ViewColumns, joined ones among them. Rows that stay as tombstones are left out.
+	Read(ctx context.Context, c *contract.Contract, model int) ([][]value.Value, error)
 }
 
 // Start is where a new revision begins to read a partition.
