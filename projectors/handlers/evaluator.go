@@ -87,8 +87,8 @@ type Outcome struct {
 type Evaluator struct {
 	program  *Program
 	decoders map[*topic]codecs.Decoder
-	act     expr.Activation
-	headers []expr.Header
+	act      expr.Activation
+	headers  []expr.Header
 	// last is the topic of the last record: a worker sees one topic many times.
 	last *topic
 	// changes and values are carved up for effects; full ones are left to them.

@@ -30,7 +30,7 @@ func (p *Program) Models() []fold.Model { return p.models }
 
 // topic is what happens to the events of one topic.
 type topic struct {
-	contract *contract.Topic
+	contract                   *contract.Topic
 	name                       string
 	keyedBy, typ, id, time     *expr.Program
 	pathKeyedBy, pathType      string
