@@ -18,6 +18,16 @@ func (p Place) Text() string {
 	return p.node.Value
 }
 
+// KeyLength gives how many characters the field's name takes in its line, at least 1.
+func (p Place) KeyLength() int {
+	line := []rune(p.file.Line(p.Key.Line))
+	n := 0
+	for i := p.Key.Column - 1; i >= 0 && i < len(line) && !strings.ContainsRune(":, {[]}", line[i]); i++ {
+		n++
+	}
+	return max(1, n)
+}
+
 // Inside gives the position of the character of a scalar's text at an offset in characters from 0, and how many
 // characters from there the text goes on in the same line. Where YAML folds or escapes the text, so that no such place
 // is known, it is the beginning of the value, and the length is that of the line's rest.

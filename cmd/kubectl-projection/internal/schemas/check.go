@@ -107,9 +107,31 @@ func (c *checker) metadata() {
 				c.refuse(e.Type, e.Field, "write metadata: {name: ...}", "the resource has no name")
 				continue
 			}
+			if e.Field == path+".name" && e.Type == field.ErrorTypeInvalid {
+				c.refuse(e.Type, e.Field, nameFix(m.Name), "this is no name of a resource: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit")
+				continue
+			}
 			c.refuse(e.Type, e.Field, "", "%s", e.Detail)
 		}
 	}
+}
+
+// nameFix gives the name that is nearest to what was written.
+func nameFix(name string) string {
+	better := strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '.':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		default:
+			return '-'
+		}
+	}, name), "-.")
+	if better == "" {
+		return ""
+	}
+	return "for example: " + better
 }
 
 func (c *checker) add(errs field.ErrorList) {
@@ -118,6 +140,9 @@ func (c *checker) add(errs field.ErrorList) {
 		fix := node.example()
 		switch e.Type {
 		case field.ErrorTypeRequired:
+			if slices.ContainsFunc(c.found, func(r Refusal) bool { return r.Meant == e.Field }) {
+				continue // it is there, under a wrong name
+			}
 			c.refuse(e.Type, e.Field, fix, "%s is required", last(e.Field))
 		case field.ErrorTypeTypeInvalid, field.ErrorTypeInvalid:
 			c.invalid(e, node)
@@ -170,10 +195,13 @@ func kindOf(given string) string {
 	return given
 }
 
+// FixQuote is the fix of a text that YAML takes as a number or as true or false.
+const FixQuote = "put it in quotes"
+
 func typeFix(n node, given string) string {
 	switch {
 	case n.Type == "string" && (given == "number" || given == "integer" || given == "boolean"):
-		return "put it in quotes"
+		return FixQuote
 	case n.Type == "array" && given == "string":
 		return "write a list, with brackets around it" + orExample(n)
 	case n.Type == "integer" && given == "string", n.Type == "boolean" && given == "string":
