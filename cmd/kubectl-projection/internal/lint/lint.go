@@ -6,6 +6,7 @@ package lint
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -53,6 +54,9 @@ func (l *linter) problem(p manifests.Problem) {
 		Position: p.Position, Length: 1, Severity: Error, Object: p.Object, Path: below(p.Path), Reason: ReasonSyntax,
 		Message: p.Message, Fix: p.Fix, source: l.source(p.Position),
 	})
+	if p.In != nil {
+		l.refused[p.In] = append(l.refused[p.In], scope(p.Path))
+	}
 }
 
 func (l *linter) source(p manifests.Position) string {
@@ -66,17 +70,25 @@ func (l *linter) source(p manifests.Position) string {
 
 // field makes a finding about a field, pointing at its name or at its value.
 func (l *linter) field(o *manifests.Object, path string, atKey bool, f Finding) {
-	place := o.Locate(path)
-	f.Position, f.Length = place.Value, 1
-	if n := place.Text(); n != "" && place.Found {
-		f.Position, f.Length = place.Inside(0)
-	}
-	if atKey || !place.Found {
-		f.Position, f.Length = place.Key, place.KeyLength()
-	}
+	f.Position, f.Length = pointAt(o.Locate(path), atKey)
 	f.Object, f.Path = o.String(), below(o.Named(path))
 	f.source = o.File.Line(f.Line)
 	l.add(f)
+}
+
+// pointAt gives the position that shows a field best: its value where that is text, the name of an item of a list, or
+// its own name.
+func pointAt(place manifests.Place, atKey bool) (manifests.Position, int) {
+	switch {
+	case place.Found && !atKey && place.Text() != "":
+		return place.Inside(0)
+	case place.Key == place.Value && place.Name() != nil:
+		return place.Name().Inside(0)
+	case place.Found && !atKey && place.Flow():
+		return place.Value, 1
+	default:
+		return place.Key, place.KeyLength()
+	}
 }
 
 // below gives a path as people and contract/compile write it: from spec on.
@@ -107,6 +119,12 @@ func (l *linter) admit(o *manifests.Object) error {
 		return fmt.Errorf("%s: %w", o.Locate("").Key, err)
 	}
 	for _, r := range s.Check(obj) {
+		if r.Type == field.ErrorTypeForbidden && l.better(o, r) {
+			continue
+		}
+		if r.Type == field.ErrorTypeRequired && o.Locate(r.Path).Found {
+			r.Message = r.Path[strings.LastIndexByte(r.Path, '.')+1:] + " has no value"
+		}
 		atKey := r.Type == field.ErrorTypeForbidden || r.Type == field.ErrorTypeRequired
 		l.field(o, r.Path, atKey, Finding{Severity: Error, Reason: ReasonRefused, Message: r.Message, Fix: l.quoted(o, r)})
 		l.refused[o] = append(l.refused[o], scope(o.Named(r.Path)))
@@ -114,7 +132,23 @@ func (l *linter) admit(o *manifests.Object) error {
 			l.refused[o] = append(l.refused[o], scope(o.Named(r.Meant)))
 		}
 	}
+	if l.open(o, "spec.topics") {
+		// Handlers are checked against the topics.
+		l.refused[o] = append(l.refused[o], "spec.models")
+	}
 	return nil
+}
+
+// better takes an unknown field and a key that YAML misread together: one mistake, two complaints.
+func (l *linter) better(o *manifests.Object, r schemas.Refusal) bool {
+	at := o.Locate(r.Path).Key
+	for i := range l.report.Findings {
+		if f := &l.report.Findings[i]; f.Position == at && f.Reason == ReasonSyntax {
+			f.Message, f.Fix = f.Message+", and the API has no such field", r.Fix
+			return true
+		}
+	}
+	return false
 }
 
 // quoted says what YAML made of a text that is not one to YAML.
@@ -204,10 +238,11 @@ func (l *linter) compiled(o *manifests.Object, p compile.Problem) {
 		}
 	}
 	path := specPath(p.Path)
-	if l.settled(o, o.Named(path)) || p.Reason == compile.ReasonReferenceMissing && l.open(o, o.Named(path)) {
+	if l.settled(o, o.Named(path)) || p.Reason == compile.ReasonReferenceMissing && l.open(o, o.Named(path)) ||
+		p.Severity == compile.Advice && l.open(o, modelOf(path)) {
 		return
 	}
-	message, fix, _ := strings.Cut(p.Message, "; ")
+	message, fix := split(p.Message)
 	f := Finding{Severity: Severity(p.Severity), Reason: p.Reason, Message: message, Fix: fix}
 	if p.Reason == compile.ReasonReferenceMissing {
 		path, f.Fix = l.missing(o, path, fix)
@@ -216,6 +251,29 @@ func (l *linter) compiled(o *manifests.Object, p compile.Problem) {
 	if p.Column > 0 {
 		l.pointInto(o, path, p.Column)
 	}
+}
+
+// modelOf gives the path of the model that a field is in, or its own.
+func modelOf(path string) string {
+	if i := strings.IndexByte(path, ']'); i >= 0 && strings.HasPrefix(path, "spec.models[") {
+		return path[:i+1]
+	}
+	return path
+}
+
+// columnPrefix is how contract/expr says where in an expression it stopped; here the place is shown.
+var columnPrefix = regexp.MustCompile(`^(?:line \d+, )?column \d+: `)
+
+// split takes a message of the compiler apart into what is wrong and what to do.
+func split(message string) (wrong, fix string) {
+	message = columnPrefix.ReplaceAllString(message, "")
+	end, begin := len(message), len(message)
+	for _, sep := range []string{"; ", ": write ", ": use ", ". Use ", ". Write "} {
+		if i := strings.Index(message, sep); i >= 0 && i < end {
+			end, begin = i, i+strings.IndexByte(sep, ' ')+1
+		}
+	}
+	return message[:end], message[begin:]
 }
 
 // pointInto moves the last finding to a byte of the expression at the path, counted from 1.

@@ -25,7 +25,8 @@ func Print(p *output.Printer, r *Report) {
 		if f.Severity == Advice {
 			style = output.Yellow
 		}
-		p.Printf("%s %s %s\n", p.Paint(output.Bold, f.String()+":"), p.Paint(style, string(f.Severity)+":"), f.subject())
+		head := p.Paint(output.Bold, f.Position.String()+":") + " " + p.Paint(style, string(f.Severity)+":") + " " + f.subject()
+		p.Printf("%s\n", strings.TrimRight(head, " "))
 		p.Printf("%s", wrap(f.Message))
 		p.Printf("%s", f.excerpt(p))
 		if f.Fix != "" {
