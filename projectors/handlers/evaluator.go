@@ -94,6 +94,7 @@ type Evaluator struct {
 	// changes and values are carved up for effects; full ones are left to them.
 	changes []fold.Change
 	values  []value.Value
+	observe func(handler string, effect *fold.Effect)
 }
 
 // slab is how many changes or values are allocated at once.
@@ -187,6 +188,9 @@ func (e *Evaluator) handle(tp event.TopicPartition, rec *event.Record, out []fol
 			return out, o, err
 		}
 		out = append(out, eff)
+		if e.observe != nil {
+			e.observe(h.path, &eff)
+		}
 	}
 	if o.Result != Applied {
 		o.Time = rec.Time()
