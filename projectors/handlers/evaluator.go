@@ -120,6 +120,7 @@ func (e *Evaluator) decoder(t *topic) (codecs.Decoder, error) {
 // nothing. The effects stay valid after the record's buffer is released.
 func (e *Evaluator) Handle(tp event.TopicPartition, rec *event.Record, out []fold.Effect) ([]fold.Effect, Outcome, error) {
 	n := len(out)
+	e.act.Type = ""
 	out, o, err := e.handle(tp, rec, out)
 	if err != nil {
 		return out[:n], Outcome{}, err

@@ -4,6 +4,8 @@
 package handlers
 
 import (
+	"strings"
+
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 )
@@ -31,3 +33,7 @@ func (e *Evaluator) MessageKey(topic string, rec *event.Record) ([]byte, error) 
 	e.activate(t, event.TopicPartition{Topic: topic}, rec, doc)
 	return t.keyedBy.KeyText(&e.act)
 }
+
+// EventType gives the type of the record that Handle or MessageKey saw last; it
+// is "" where the record could not be read or the topic has none. For tools that explain.
+func (e *Evaluator) EventType() string { return strings.Clone(e.act.Type) }
