@@ -44,6 +44,9 @@ type Problem struct {
 	// Message says what is wrong and how to fix it.
 	Message  string
 	Severity Severity
+	// Column is the byte of the expression at Path that the problem is at, counted
+	// from 1 over all its lines; 0 where it is about the whole, or about no expression.
+	Column int
 }
 
 // String gives the problem in one line: object, path and message.
