@@ -22,13 +22,14 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/event"
 )
 
-// Event is a record that has no place in a log yet.
+// Event is a record that may have no place in a log yet.
 type Event struct {
 	Topic string
 	// Partition is -1 where the event does not say.
 	Partition int32
-	// Record has no offset.
-	Record event.Record
+	Record    event.Record
+	// Placed says that Record.Offset is its place in a real log; else it has none.
+	Placed bool
 	// Place is the file and line that it comes from.
 	Place string
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/events"
 	"github.com/projectionist-dev/projectionist/contract"
@@ -49,6 +50,8 @@ type Stop struct {
 type Step struct {
 	// Event is the index of the event.
 	Event int
+	// Offset is its place in its partition.
+	Offset int64
 	// Type is the event's type, "" where it has none.
 	Type    string
 	Outcome handlers.Outcome
@@ -64,6 +67,12 @@ type Effect struct {
 	// Handler is the handler's field path: models[stock_level].handlers[sold].
 	Handler string
 	fold.Effect
+}
+
+// HandlerName is the name of the handler.
+func (e Effect) HandlerName() string {
+	_, rest, _ := strings.Cut(e.Handler, ".handlers[")
+	return strings.TrimSuffix(rest, "]")
 }
 
 // Options are how a run is made.
@@ -155,8 +164,10 @@ func (r *run) place(given []events.Event) {
 	for i := range given {
 		tp := event.TopicPartition{Topic: given[i].Topic, Partition: max(0, given[i].Partition)}
 		e := placed{index: i, tp: tp, rec: given[i].Record}
-		e.rec.Offset = next[tp]
-		next[tp]++
+		if !given[i].Placed {
+			e.rec.Offset = next[tp]
+		}
+		next[tp] = e.rec.Offset + 1
 		r.log = append(r.log, e)
 	}
 	r.eval = r.p.Program.NewEvaluator()
@@ -199,7 +210,7 @@ func (r *run) all() error {
 	}
 	for i := range r.log {
 		e := &r.log[i]
-		step := Step{Event: e.index, Behind: r.stopped[e.tp]}
+		step := Step{Event: e.index, Offset: e.rec.Offset, Behind: r.stopped[e.tp]}
 		if !step.Behind {
 			before := len(r.stops)
 			r.effects = nil

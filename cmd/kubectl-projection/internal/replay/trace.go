@@ -23,6 +23,14 @@ type Change struct {
 	Before, After []value.Value
 }
 
+// Row is the row after the event, or before one that deleted it.
+func (c Change) Row() []value.Value {
+	if c.After != nil {
+		return c.After
+	}
+	return c.Before
+}
+
 // Traced is a step with the rows that it has changed.
 type Traced struct {
 	Step

@@ -56,16 +56,12 @@ func touched(v *rows.View, key string, t replay.Traced) (Touch, bool) {
 			continue
 		}
 		reached = reached || e.Key != nil
-		if h := HandlerName(e.Handler); !slices.Contains(names, h) {
+		if h := e.HandlerName(); !slices.Contains(names, h) {
 			names = append(names, h)
 		}
 	}
 	i := slices.IndexFunc(t.Changes, func(c replay.Change) bool {
-		row := c.After
-		if row == nil {
-			row = c.Before
-		}
-		return c.Model == v.Index && v.Key(row) == key
+		return c.Model == v.Index && v.Key(c.Row()) == key
 	})
 	switch {
 	case i >= 0:
@@ -80,10 +76,4 @@ func touched(v *rows.View, key string, t replay.Traced) (Touch, bool) {
 	}
 	touch.Handler = strings.Join(names, ", ")
 	return touch, true
-}
-
-// HandlerName is the name in a handler's field path.
-func HandlerName(path string) string {
-	_, rest, _ := strings.Cut(path, ".handlers[")
-	return strings.TrimSuffix(rest, "]")
 }

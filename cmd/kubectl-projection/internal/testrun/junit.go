@@ -44,7 +44,7 @@ type junitCase struct {
 
 type junitResult struct {
 	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
+	Text    string `xml:",cdata"`
 }
 
 func printJUnit(w io.Writer, r *Report) error {

@@ -177,17 +177,22 @@ func (s *suite) cases(ctx context.Context, t *ptest.Test, cases []*ptest.Case, r
 	}
 	maker := events.NewMaker(prog.Contract.Topics, prog.Program.NewEvaluator(), at)
 	maker.Topic = cmp.Or(t.Spec.Defaults.Topic, maker.Topic)
+	var errs []error
 	for _, c := range cases {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		began := time.Now()
 		run := &caseRun{suite: s, program: prog, test: t, spec: c, maker: maker}
 		report, err := run.run(ctx)
 		if err != nil {
-			return fmt.Errorf("%s:%d: case %q: %w", t.Object.File.Name, c.Line, c.Name, err)
+			errs = append(errs, fmt.Errorf("%s:%d: case %q: %w", t.Object.File.Name, c.Line, c.Name, err))
+			continue
 		}
 		report.Seconds = time.Since(began).Seconds()
 		r.Cases = append(r.Cases, report)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (s *suite) program(o *manifests.Object, compile func() (*program, error)) *program {

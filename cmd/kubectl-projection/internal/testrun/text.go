@@ -16,6 +16,22 @@ const indent = "      "
 // maxListed bounds the events that are listed for one row: the newest say most.
 const maxListed = 10
 
+// JUnit is the form that CI systems read.
+const JUnit output.Format = "junit"
+
+// Print shows a report in the printer's format. Verbose names the cases that passed, too.
+func Print(p *output.Printer, r *Report, verbose bool) error {
+	switch p.Format {
+	case output.Text:
+		printText(p, r, verbose)
+		return nil
+	case JUnit:
+		return printJUnit(p.Out, r)
+	default:
+		return p.Document(r)
+	}
+}
+
 func printText(p *output.Printer, r *Report, verbose bool) {
 	width := 0
 	for _, t := range r.Tests {
@@ -36,7 +52,7 @@ func printTest(p *output.Printer, t *TestReport, width int, verbose bool) {
 		good = good && c.Passed
 	}
 	if good && t.Error == "" {
-		p.Printf("%s    %-*s   %s   %.2fs\n", p.Paint(output.Green, "ok"), width, t.Name, count(len(t.Cases), "case"), t.Seconds)
+		p.Printf("%s    %-*s   %s   %.2fs\n", p.Paint(output.Green, "ok"), width, t.Name, Count(len(t.Cases), "case"), t.Seconds)
 	}
 	for _, c := range t.Cases {
 		at := fmt.Sprintf("%s:%d", t.File, c.Line)
@@ -120,7 +136,8 @@ func printNames(p *output.Printer, what string, names []string) {
 	p.Printf("%s  %s: %s%s\n", indent, what, strings.Join(names, "   "), more)
 }
 
-func count(n int, what string) string {
+// Count gives a number with its noun: 1 case, 2 cases.
+func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
@@ -128,7 +145,7 @@ func count(n int, what string) string {
 }
 
 func summaryLine(s Summary, problems int) string {
-	line := fmt.Sprintf("%s, %s: ", count(s.Projections, "projection"), count(s.Cases, "case"))
+	line := fmt.Sprintf("%s, %s: ", Count(s.Projections, "projection"), Count(s.Cases, "case"))
 	var parts []string
 	if s.Passed == s.Cases && s.Errors+problems == 0 {
 		parts = append(parts, "all passed")

@@ -1,7 +1,7 @@
 // Copyright The Projectionist Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package testrun
+package main
 
 import (
 	"fmt"
@@ -10,14 +10,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/testrun"
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 )
 
-const junit output.Format = "junit"
-
-// Command is the sub-command test.
-func Command(p *output.Printer) *cobra.Command {
-	var o Options
+func testCommand(p *output.Printer) *cobra.Command {
+	var o testrun.Options
 	var run string
 	var verbose bool
 	cmd := &cobra.Command{
@@ -38,16 +36,16 @@ func Command(p *output.Printer) *cobra.Command {
 				}
 				o.Run = re
 			}
-			r, err := Run(cmd.Context(), o)
+			r, err := testrun.Run(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			if err := show(p, r, verbose); err != nil {
+			if err := testrun.Print(p, r, verbose); err != nil {
 				return err
 			}
 			switch {
 			case r.Summary.Errors+len(r.Problems) > 0:
-				return fmt.Errorf("%s could not run", count(r.Summary.Errors+len(r.Problems), "file"))
+				return fmt.Errorf("%s could not run", testrun.Count(r.Summary.Errors+len(r.Problems), "file"))
 			case r.Summary.Failed > 0:
 				return output.ErrFound
 			}
@@ -58,18 +56,6 @@ func Command(p *output.Printer) *cobra.Command {
 	cmd.Flags().StringVar(&run, "run", "", "run only the cases whose TEST/CASE matches this regular expression")
 	cmd.Flags().BoolVar(&o.Update, "update", false, "rewrite the expected rows of cases that fail with what came out")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "name the cases that passed, too")
-	p.FormatFlag(cmd, junit)
+	p.FormatFlag(cmd, testrun.JUnit)
 	return cmd
-}
-
-func show(p *output.Printer, r *Report, verbose bool) error {
-	switch p.Format {
-	case output.Text:
-		printText(p, r, verbose)
-		return nil
-	case junit:
-		return printJUnit(p.Out, r)
-	default:
-		return p.Document(r)
-	}
 }
