@@ -67,6 +67,8 @@ func newRoot(name string, p *output.Printer) *cobra.Command {
 	root.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n")
 	root.AddCommand(
 		lintCommand(p),
+		testCommand(p),
+		previewCommand(p),
 	)
 	return root
 }
