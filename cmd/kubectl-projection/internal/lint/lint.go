@@ -207,27 +207,28 @@ func (l *linter) compile() {
 		}
 	}
 	for _, t := range l.resources.Topics {
-		for _, problem := range compile.CheckTopic(t.Value) {
+		broker := l.broker(t)
+		for _, problem := range compile.CheckTopic(t.Value, broker) {
 			l.compiled(t.Object, problem)
 		}
-		if !used[t.Name] {
-			l.broker(t)
+		if broker == nil && !used[t.Name] && t.Value.Spec.BrokerRef.Name != "" {
+			l.compiled(t.Object, compile.Problem{
+				Path: "brokerRef", Reason: compile.ReasonReferenceMissing, Severity: compile.Error,
+				Message: fmt.Sprintf("there is no EventBroker %q in this namespace; create it, or correct the name", t.Value.Spec.BrokerRef.Name),
+			})
 		}
 	}
 }
 
-// broker checks the one reference of a topic that no projection uses.
-func (l *linter) broker(t manifests.Of[v1alpha1.EventTopic]) {
-	name := t.Value.Spec.BrokerRef.Name
-	if name == "" || slices.ContainsFunc(l.resources.Brokers, func(b manifests.Of[v1alpha1.EventBroker]) bool {
-		return b.Name == name && manifests.SameNamespace(b.Namespace, t.Namespace)
-	}) {
-		return
-	}
-	l.compiled(t.Object, compile.Problem{
-		Path: "brokerRef", Reason: compile.ReasonReferenceMissing, Severity: compile.Error,
-		Message: fmt.Sprintf("there is no EventBroker %q in this namespace; create it, or correct the name", name),
+// broker finds the EventBroker of a topic; nil if it is not among the files.
+func (l *linter) broker(t manifests.Of[v1alpha1.EventTopic]) *v1alpha1.EventBroker {
+	i := slices.IndexFunc(l.resources.Brokers, func(b manifests.Of[v1alpha1.EventBroker]) bool {
+		return b.Name == t.Value.Spec.BrokerRef.Name && manifests.SameNamespace(b.Namespace, t.Namespace)
 	})
+	if i < 0 {
+		return nil
+	}
+	return l.resources.Brokers[i].Value
 }
 
 func (l *linter) compiled(o *manifests.Object, p compile.Problem) {
