@@ -28,7 +28,7 @@ func (p *Program) EvalJSON(a *Activation, arena *fastjson.Arena) (*fastjson.Valu
 	if f != nil {
 		return nil, f
 	}
-	if ok {
+	if ok && v.k != kDuration {
 		return v.json(arena), nil
 	}
 	a.program = p
@@ -53,12 +53,12 @@ func (v fval) json(arena *fastjson.Arena) *fastjson.Value {
 		return boolJSON(arena, v.b)
 	case kInt:
 		return arena.NewNumberString(strconv.FormatInt(v.i, 10))
-	case kDec:
-		return arena.NewNumberString(literalText(v.d))
+	case kSmall, kDec:
+		return arena.NewNumberString(literalText(v.decimal()))
 	case kString:
 		return textJSON(arena, v.s)
 	case kTime:
-		return timeJSON(arena, v.t)
+		return timeJSON(arena, v.time())
 	default:
 		return v.j
 	}
@@ -131,9 +131,7 @@ func (b *jsonBuilder) value(v ref.Val, depth int) (*fastjson.Value, *Failure) {
 	case traits.Mapper:
 		return b.object(x, depth)
 	case *types.Err:
-		if f := failureOf(x); f != nil {
-			return nil, f
-		}
+		return nil, failureOrUnusable(x)
 	}
 	return nil, failf("the result has %s in it, which JSON does not hold", describeCEL(v))
 }
