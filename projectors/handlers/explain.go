@@ -18,20 +18,19 @@ func (e *Evaluator) Observe(f func(handler string, effect *fold.Effect)) { e.obs
 // that write events; nil where nothing is declared or known of the topic. The
 // record's own key is not looked at.
 func (e *Evaluator) MessageKey(topic string, rec *event.Record) ([]byte, error) {
-	t := e.program.topics[topic]
-	if t == nil || t.keyedBy == nil || rec.Value == nil {
-		return nil, nil
-	}
-	d, err := e.decoder(t)
-	if err != nil {
+	l, err := e.lane(topic)
+	if err != nil || l == nil || l.topic.keyedBy == nil || rec.Value == nil {
 		return nil, err
 	}
-	doc, err := d.Decode(rec)
+	doc, err := l.decoder.Decode(rec)
 	if err != nil || doc.Tombstone {
 		return nil, err
 	}
-	e.activate(t, event.TopicPartition{Topic: topic}, rec, doc)
-	return t.keyedBy.KeyText(&e.act)
+	e.activate(l.topic, event.TopicPartition{Topic: topic}, rec, &doc)
+	if err := e.identify(l); err != nil {
+		return nil, err
+	}
+	return l.topic.keyedBy.KeyText(&e.act)
 }
 
 // EventType gives the type of the record that Handle or MessageKey saw last; it
