@@ -213,7 +213,7 @@ func TestCompileNamesEveryFault(t *testing.T) {
 	c.Models[1].Handlers[0].Events = []string{"X"}
 	c.Models[1].Key = append(c.Models[1].Key, "doc")
 	c.Topics[0].KeyedBy = "meta.time"
-	c.Topics[1].Format = "Avro"
+	c.Topics[1].Format = "CSV"
 	_, err := Compile(c, nil)
 	if err == nil {
 		t.Fatal("compiled")
@@ -235,7 +235,7 @@ func TestCompileNamesEveryFault(t *testing.T) {
 		`models[everything].handlers[count].events: EventTopic raw does not say where the event type is found`,
 		`models[everything].key: column doc is json, which cannot be part of a key`,
 		`topics[orders].keyedBy: column 1: meta.time is not there yet`,
-		`topics[raw].format: unknown format "Avro"`,
+		`topics[raw].format: unknown format "CSV"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)
