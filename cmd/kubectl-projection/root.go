@@ -68,6 +68,8 @@ func newRoot(name string, p *output.Printer) *cobra.Command {
 	root.AddCommand(
 		initCommand(p),
 		lintCommand(p),
+		testCommand(p),
+		previewCommand(p),
 	)
 	return root
 }

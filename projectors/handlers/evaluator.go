@@ -94,6 +94,7 @@ type Evaluator struct {
 	// changes and values are carved up for effects; full ones are left to them.
 	changes []fold.Change
 	values  []value.Value
+	observe func(handler string, effect *fold.Effect)
 }
 
 // slab is how many changes or values are allocated at once.
@@ -119,6 +120,7 @@ func (e *Evaluator) decoder(t *topic) (codecs.Decoder, error) {
 // nothing. The effects stay valid after the record's buffer is released.
 func (e *Evaluator) Handle(tp event.TopicPartition, rec *event.Record, out []fold.Effect) ([]fold.Effect, Outcome, error) {
 	n := len(out)
+	e.act.Type = ""
 	out, o, err := e.handle(tp, rec, out)
 	if err != nil {
 		return out[:n], Outcome{}, err
@@ -187,6 +189,9 @@ func (e *Evaluator) handle(tp event.TopicPartition, rec *event.Record, out []fol
 			return out, o, err
 		}
 		out = append(out, eff)
+		if e.observe != nil {
+			e.observe(h.path, &eff)
+		}
 	}
 	if o.Result != Applied {
 		o.Time = rec.Time()

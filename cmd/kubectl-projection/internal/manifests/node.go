@@ -12,6 +12,9 @@ func (p Place) Node() *yaml.Node { return p.node }
 // Member gives the value of a member of a mapping by its name in JSON, aliases followed, also one that a merge brings
 // in; nil where there is none.
 func Member(n *yaml.Node, name string) *yaml.Node {
-	_, value := member(resolve(n), name)
+	if n = resolve(n); n == nil {
+		return nil
+	}
+	_, value := member(n, name)
 	return resolve(value)
 }
