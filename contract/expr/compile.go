@@ -29,8 +29,8 @@ type fastPart struct {
 // It knows literals, paths, has, event.?x.orValue(y), comparisons, + - *, in over
 // a list of literals, && || ! ?:, and the conversions string, int, decimal,
 // timestamp.
-func compileFast(checked *cel.Ast) node {
-	c := fastCompiler{checked.NativeRep()}
+func (v *vocabulary) compileFast(checked *cel.Ast) node {
+	c := fastCompiler{checked.NativeRep(), v}
 	p, ok := c.part(checked.NativeRep().Expr())
 	if !ok {
 		return nil
@@ -38,7 +38,10 @@ func compileFast(checked *cel.Ast) node {
 	return p.eval
 }
 
-type fastCompiler struct{ ast *ast.AST }
+type fastCompiler struct {
+	ast        *ast.AST
+	vocabulary *vocabulary
+}
 
 func constantPart(v fval) (fastPart, bool) {
 	return fastPart{eval: func(*Activation) (fval, *Failure) { return v, nil }, constant: &v}, true
@@ -49,8 +52,8 @@ func (c fastCompiler) part(e ast.Expr) (fastPart, bool) {
 	if !slices.Contains([]Type{TypeDyn, TypeNull, TypeBool, TypeInt, TypeDecimal, TypeString, TypeTimestamp}, typeOf(c.ast.GetType(e.ID()))) {
 		return fastPart{}, false
 	}
-	if names, ok := pathOf(e); ok {
-		return fastPart{eval: pathNode(names), label: pathText(names)}, true
+	if p, ok := c.vocabulary.pathOf(e); ok {
+		return fastPart{eval: pathNode(p), label: p.String()}, true
 	}
 	switch e.Kind() {
 	case ast.LiteralKind:
@@ -71,8 +74,9 @@ func (c fastCompiler) part(e ast.Expr) (fastPart, bool) {
 		if s.Operand().Kind() == ast.IdentKind && s.Operand().AsIdent() == "headers" && !s.IsTestOnly() {
 			return headerPart(s.FieldName()), true
 		}
-		if names, ok := pathOf(s.Operand()); ok && s.IsTestOnly() {
-			return fastPart{eval: hasNode(names, s.FieldName())}, true
+		if p, ok := c.vocabulary.pathOf(s.Operand()); ok && s.IsTestOnly() {
+			p.names = append(p.names, s.FieldName())
+			return fastPart{eval: hasNode(p)}, true
 		}
 	case ast.CallKind:
 		return c.call(e)
@@ -98,8 +102,14 @@ func (c fastCompiler) ident(name string) (fastPart, bool) {
 		eval = func(a *Activation) (fval, *Failure) { return fval{k: kString, s: a.Type}, nil }
 	case "meta.id":
 		eval = func(a *Activation) (fval, *Failure) { return fval{k: kString, s: a.ID}, nil }
+	case "index":
+		eval = func(a *Activation) (fval, *Failure) { return fval{k: kInt, i: a.Index}, nil }
 	default:
-		return fastPart{}, false
+		col, ok := c.vocabulary.column(name)
+		if ok {
+			eval, ok = c.rowNode(col)
+		}
+		return fastPart{eval: eval, label: variableText(name)}, ok
 	}
 	return fastPart{eval: eval, label: name}, true
 }
@@ -186,7 +196,7 @@ func (c fastCompiler) call(e ast.Expr) (fastPart, bool) {
 
 // orValue is event.?a.b.orValue(y).
 func (c fastCompiler) orValue(call ast.CallExpr) (fastPart, bool) {
-	names, ok := optionalPath(call.Target())
+	p, fixed, ok := c.vocabulary.optionalPath(call.Target())
 	if !ok {
 		return fastPart{}, false
 	}
@@ -194,14 +204,13 @@ func (c fastCompiler) orValue(call ast.CallExpr) (fastPart, bool) {
 	if !ok {
 		return fastPart{}, false
 	}
-	fixed := fixedNames(call.Target())
-	path := pathText(names)
-	return fastPart{label: path, eval: func(a *Activation) (fval, *Failure) {
-		v, f := a.path(names, fixed)
+	label := p.String()
+	return fastPart{label: label, eval: func(a *Activation) (fval, *Failure) {
+		v, f := a.follow(p, fixed)
 		if f != nil {
 			return fval{}, f
 		}
-		for _, name := range names[fixed:] {
+		for _, name := range p.names[fixed:] {
 			if isArray(v) {
 				return fval{}, errFallback
 			}
@@ -209,23 +218,8 @@ func (c fastCompiler) orValue(call ast.CallExpr) (fastPart, bool) {
 				return alt.eval(a)
 			}
 		}
-		return a.fromJSON(v, path)
+		return a.fromJSON(v, label)
 	}}, true
-}
-
-// fixedNames counts the names before the first optional one.
-func fixedNames(e ast.Expr) int {
-	for {
-		if e.Kind() == ast.SelectKind {
-			e = e.AsSelect().Operand()
-			continue
-		}
-		args := e.AsCall().Args()
-		if names, ok := pathOf(args[0]); ok {
-			return len(names)
-		}
-		e = args[0]
-	}
 }
 
 // in is x in [literals].

@@ -85,7 +85,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ParserRecursionLimit(64),
 		cel.ParserExpressionSizeLimit(MaxSource),
 	)
-	opts = append(opts, declarations()...)
+	opts = append(append(opts, baseVariables()...), declarations()...)
 	return cel.NewCustomEnv(opts...)
 })
 
@@ -148,15 +148,6 @@ func widen(args []*cel.Type) []*cel.Type {
 func declarations() []cel.EnvOption {
 	one := func(t *cel.Type) []*cel.Type { return []*cel.Type{t} }
 	return []cel.EnvOption{
-		cel.Variable("event", cel.DynType),
-		cel.Variable("key", cel.StringType),
-		cel.Variable("headers", cel.MapType(cel.StringType, cel.StringType)),
-		cel.Variable("meta.topic", cel.StringType),
-		cel.Variable("meta.partition", cel.IntType),
-		cel.Variable("meta.position", cel.StringType),
-		cel.Variable("meta.time", cel.TimestampType),
-		cel.Variable("meta.type", cel.StringType),
-		cel.Variable("meta.id", cel.StringType),
 		cel.Function(operators.Negate,
 			cel.Overload("negate_int64", one(cel.IntType), cel.IntType),
 			cel.Overload("negate_double", one(cel.DoubleType), cel.DoubleType),

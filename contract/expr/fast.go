@@ -4,7 +4,6 @@
 package expr
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -79,8 +78,8 @@ func (v fval) result(a *Activation) (any, *Failure) {
 	}
 }
 
-// fromJSON gives the fval of a JSON value; path names it in a failure.
-func (a *Activation) fromJSON(v *fastjson.Value, path string) (fval, *Failure) {
+// fromJSON gives the fval of a JSON value; label names it in a failure.
+func (a *Activation) fromJSON(v *fastjson.Value, label string) (fval, *Failure) {
 	if v == nil {
 		return fval{}, nil
 	}
@@ -96,7 +95,7 @@ func (a *Activation) fromJSON(v *fastjson.Value, path string) (fval, *Failure) {
 	case fastjson.TypeNumber:
 		n, err := value.JSONNumber(a.numberText(v))
 		if err != nil {
-			return fval{}, failf("%s is %v", path, err)
+			return fval{}, failf("%s is %v", label, err)
 		}
 		if i, ok := n.(int64); ok {
 			return fval{k: kInt, i: i}, nil
@@ -105,26 +104,4 @@ func (a *Activation) fromJSON(v *fastjson.Value, path string) (fval, *Failure) {
 	default:
 		return fval{k: kJSON, j: v}, nil
 	}
-}
-
-// path follows the first n names from the event; a missing member is a Failure.
-func (a *Activation) path(names []string, n int) (*fastjson.Value, *Failure) {
-	v := a.Event
-	for i, name := range names[:n] {
-		if v == nil || v.Type() != fastjson.TypeObject {
-			return nil, failf("%s is %s, expected an object with the field %s", pathText(names[:i]), describeJSON(v), name)
-		}
-		if v = a.member(v, name); v == nil {
-			return nil, failf("%s is missing (write %s.orValue(...) if it may be)", pathText(names[:i+1]), optionalText(names[:i+1]))
-		}
-	}
-	return v, nil
-}
-
-func optionalText(names []string) string {
-	last := names[len(names)-1]
-	if !identifier.MatchString(last) {
-		return pathText(names[:len(names)-1]) + "[?" + strconv.Quote(last) + "]"
-	}
-	return pathText(names[:len(names)-1]) + ".?" + last
 }

@@ -6,7 +6,6 @@ package expr
 import (
 	"cmp"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/cockroachdb/apd/v3"
@@ -27,13 +26,16 @@ func (a *Activation) memberOrNil(v *fastjson.Value, name string) *fastjson.Value
 	return a.member(v, name)
 }
 
-func pathNode(names []string) node {
-	label := pathText(names)
+func pathNode(p path) node {
+	label := p.String()
 	return func(a *Activation) (fval, *Failure) {
-		v := a.Event
-		for _, name := range names {
+		v, f := a.json(p.from)
+		if f != nil {
+			return fval{}, f
+		}
+		for _, name := range p.names {
 			if v = a.memberOrNil(v, name); v == nil {
-				_, f := a.path(names, len(names))
+				_, f := a.follow(p, len(p.names))
 				return fval{}, f
 			}
 		}
@@ -41,18 +43,19 @@ func pathNode(names []string) node {
 	}
 }
 
-// hasNode is has(event.a.b): what b is asked of must be there.
-func hasNode(names []string, field string) node {
-	label := pathText(append(slices.Clone(names), field))
+// hasNode is has(event.a.b): what the last name is asked of must be there.
+func hasNode(p path) node {
+	label := p.String()
+	last := len(p.names) - 1
 	return func(a *Activation) (fval, *Failure) {
-		v, f := a.path(names, len(names))
+		v, f := a.follow(p, last)
 		if f != nil {
 			return fval{}, f
 		}
 		if isArray(v) {
 			return fval{}, errFallback
 		}
-		m := a.memberOrNil(v, field)
+		m := a.memberOrNil(v, p.names[last])
 		if m != nil && m.Type() == fastjson.TypeNumber {
 			// CEL looks at the value, too, and fails on a number beyond the limits.
 			if _, f := a.fromJSON(m, label); f != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -58,6 +59,7 @@ type Schema struct{}
 type Program struct {
 	source, canonical string
 	typ               Type
+	vocabulary        *vocabulary
 	paths             []string
 	vars              map[string]bool
 	prg               cel.Program
@@ -91,16 +93,19 @@ const (
 
 // Compile checks and plans an expression.
 func Compile(src string, o Options) (*Program, *Error) {
-	env, err := environment()
+	v := newVocabulary(o)
+	env, err := v.environment()
 	if err != nil {
 		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("the CEL environment is broken: %v", err)}
 	}
-	checked, vars, cerr := check(env, src, o.Scope)
+	checked, vars, cerr := v.check(env, src)
 	if cerr != nil {
 		return nil, cerr
 	}
-	p := &Program{source: src, ast: checked, vars: vars, typ: typeOf(checked.OutputType()), paths: eventPaths(checked)}
-	if p.canonical, err = cel.AstToString(checked); err != nil {
+	p := &Program{
+		source: src, ast: checked, vocabulary: v, vars: vars, typ: typeOf(checked.OutputType()), paths: v.eventPaths(checked.NativeRep().Expr()),
+	}
+	if p.canonical, err = canonicalText(checked); err != nil {
 		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("the expression has no canonical text: %v", err)}
 	}
 	p.prg, err = env.Program(checked, own(), cel.CostLimit(costLimit), cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
@@ -108,7 +113,7 @@ func Compile(src string, o Options) (*Program, *Error) {
 		return nil, &Error{Line: 1, Column: 1, Message: planMessage(err)}
 	}
 	if !o.NoFast {
-		p.fast = compileFast(checked)
+		p.fast = v.compileFast(checked)
 	}
 	if p.IsConstant() {
 		// An error of a constant is an error of the expression: 1 / 0.
@@ -135,8 +140,21 @@ func (p *Program) Type() Type { return p.typ }
 // more than fixed paths.
 func (p *Program) Paths() []string { return slices.Clone(p.paths) }
 
-// Uses tells whether the expression reads a variable: "event", "key", "headers", "meta.time", ...
+// Uses tells whether the expression reads a variable: "event", "key", "headers",
+// "meta.time", "item", "index", "row" (any column of it), "row.status".
 func (p *Program) Uses(variable string) bool { return p.vars[variable] }
+
+// Columns lists the columns of the row that the expression reads, sorted.
+func (p *Program) Columns() []string {
+	var out []string
+	for v := range p.vars {
+		if name, ok := strings.CutPrefix(v, "row."); ok {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
 
 // IsConstant tells whether the expression reads nothing of the event.
 func (p *Program) IsConstant() bool { return len(p.vars) == 0 }
@@ -323,6 +341,7 @@ var accepted = map[value.Kind][]Type{
 	value.Timestamp: {TypeTimestamp, TypeString},
 	value.Date:      {TypeTimestamp, TypeString},
 	value.UUID:      {TypeString},
+	value.Time:      {TypeString},
 	value.JSONKind:  {TypeBool, TypeInt, TypeUint, TypeDecimal, TypeDouble, TypeString, TypeTimestamp, TypeList, TypeMap},
 	value.Bytes:     {TypeBytes},
 }
@@ -337,6 +356,7 @@ var hints = map[value.Kind]string{
 	value.Timestamp: "write timestamp(...), or change the column's type",
 	value.Date:      "write date(...) or a string such as 2006-01-02, or change the column's type",
 	value.UUID:      "write a string in the 8-4-4-4-12 form, or change the column's type",
+	value.Time:      "write a string such as 15:04:05, or change the column's type",
 	value.JSONKind:  "write something that JSON can hold, or change the column's type",
 	value.Bytes:     "write base64.decode(...) or bytes(...), or change the column's type",
 }

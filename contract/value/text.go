@@ -29,6 +29,7 @@ func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 //	decimal(p,s)         plain digits with s digits after the point
 //	timestamp            2006-01-02T15:04:05.999999Z, no trailing zeros
 //	date                 2006-01-02
+//	time                 15:04:05.999999, no trailing zeros
 //	uuid                 lower case
 //	bytes                base64 (standard alphabet, padded)
 //	T[]                  a JSON array; numbers and bools as such, the rest as strings
@@ -53,6 +54,8 @@ func (t Type) Format(v Value) string {
 			return x.Format(time.DateOnly)
 		}
 		return formatTime(x)
+	case TimeOfDay:
+		return x.String()
 	case [16]byte:
 		return formatUUID(x)
 	case []byte:
