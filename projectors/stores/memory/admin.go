@@ -96,6 +96,9 @@ func newRevision(c *contract.Contract, starts []stores.Start) (*revision, error)
 	for range models {
 		r.rows = append(r.rows, map[string][]value.Value{})
 	}
+	if r.uniques, err = uniquesOf(c, models); err != nil {
+		return nil, err
+	}
 	for _, t := range c.Topics {
 		r.counts[t.Name] = 0
 	}

@@ -275,10 +275,12 @@ func show(m *fold.Model, c int, v value.Value) string {
 	return fmt.Sprintf("%T(%.200q)", v, m.Columns[c].Type.Format(v))
 }
 
-// matrix is a projection with every operation.
+// matrix is a projection with every operation, rules, checks and versions.
 func (h Harness) matrix(t testing.TB) *fixture {
 	t.Helper()
-	return h.open(t, foldtest.ContractModels())
+	f := h.open(t, foldtest.ContractModels())
+	f.models = foldtest.WithFinishers(f.models)
+	return f
 }
 
 // one is a small model for cases that are not about operations.

@@ -15,8 +15,8 @@ import (
 )
 
 var allTypes = []string{
-	"text", "bool", "int32", "int64", "float64", "decimal(12,2)", "decimal(38,0)", "decimal(38,38)", "decimal(1,0)", "timestamp", "date", "uuid", "json", "bytes",
-	"text[]", "bool[]", "int32[]", "int64[]", "float64[]", "decimal(12,2)[]", "timestamp[]", "date[]", "uuid[]",
+	"text", "bool", "int32", "int64", "float64", "decimal(12,2)", "decimal(38,0)", "decimal(38,38)", "decimal(1,0)", "timestamp", "date", "time", "uuid", "json", "bytes",
+	"text[]", "bool[]", "int32[]", "int64[]", "float64[]", "decimal(12,2)[]", "timestamp[]", "date[]", "time[]", "uuid[]",
 }
 
 // samples gives distinct values of a type, at least three (bool has two):
@@ -47,6 +47,9 @@ func samples(t value.Type) []value.Value {
 	case value.Date:
 		day := func(y int, m time.Month, d int) time.Time { return time.Date(y, m, d, 0, 0, 0, 0, time.UTC) }
 		return of(day(2024, 2, 29), day(1969, 12, 31), day(2100, 2, 28), day(1, 1, 1), day(9999, 12, 31), day(1582, 10, 10))
+	case value.Time:
+		const hour = value.TimeOfDay(3_600_000_000)
+		return of(12*hour+34, 0, 24*hour-1, 1, hour, hour/60-1_000_000)
 	case value.UUID:
 		var all [16]byte
 		for i := range all {
