@@ -162,7 +162,7 @@ func (e *Evaluator) activate(t *topic, tp event.TopicPartition, rec *event.Recor
 	a.Headers, a.Item, a.Index = nil, nil, 0
 	if t.needsHeaders {
 		e.headers = e.headers[:0]
-		for _, h := range rec.Headers {
+		for _, h := range doc.Headers {
 			e.headers = append(e.headers, expr.Header(h))
 		}
 		a.Headers = e.headers
