@@ -26,8 +26,9 @@ type Header struct {
 
 // Activation is what an expression is evaluated over: one event. It belongs to
 // one goroutine; evaluation may change it (scratch space, lazily unescaped
-// strings), so it must not be shared. It only needs to live as long as the call:
-// results share no memory with it.
+// strings), so it must not be shared. The event only needs to live as long as the
+// call: results share no memory with it. One Activation for many events takes
+// fewer allocations than one each.
 type Activation struct {
 	// Event is the payload; nil is null (a tombstone). The bytes that it was
 	// parsed from must be valid UTF-8 and valid JSON (projectors/codecs sees to it).
@@ -55,6 +56,7 @@ type Activation struct {
 	// program is the one that CEL evaluates: its columns are those of row.
 	program *Program
 	rowDocs []rowDoc
+	store   *valueStore
 }
 
 var _ interpreter.Activation = (*Activation)(nil)

@@ -5,13 +5,13 @@ package expr
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
-	"github.com/cockroachdb/apd/v3"
 
 	"github.com/projectionist-dev/projectionist/contract/value"
 )
@@ -61,11 +61,11 @@ func (c fastCompiler) part(e ast.Expr) (fastPart, bool) {
 		case types.Null:
 			return constantPart(fval{})
 		case types.Bool:
-			return constantPart(fval{k: kBool, b: bool(x)})
+			return constantPart(boolVal(bool(x)))
 		case types.Int:
-			return constantPart(fval{k: kInt, i: int64(x)})
+			return constantPart(intVal(int64(x)))
 		case types.String:
-			return constantPart(fval{k: kString, s: string(x)})
+			return constantPart(textVal(string(x)))
 		}
 	case ast.IdentKind:
 		return c.ident(e.AsIdent())
@@ -90,20 +90,20 @@ func (c fastCompiler) ident(name string) (fastPart, bool) {
 	case "key":
 		eval = func(a *Activation) (fval, *Failure) {
 			s, f := a.keyText()
-			return fval{k: kString, s: s}, f
+			return textVal(s), f
 		}
 	case "meta.topic":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kString, s: a.Topic}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return textVal(a.Topic), nil }
 	case "meta.partition":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kInt, i: int64(a.Partition)}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return intVal(int64(a.Partition)), nil }
 	case "meta.time":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kTime, t: a.Time}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return timeVal(a.Time), nil }
 	case "meta.type":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kString, s: a.Type}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return textVal(a.Type), nil }
 	case "meta.id":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kString, s: a.ID}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return textVal(a.ID), nil }
 	case "index":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kInt, i: a.Index}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return intVal(a.Index), nil }
 	default:
 		col, ok := c.vocabulary.column(name)
 		if ok {
@@ -123,7 +123,7 @@ func headerPart(name string) fastPart {
 		if !ok {
 			return fval{}, failf("the record has no header %q", name)
 		}
-		return fval{k: kString, s: s}, nil
+		return textVal(s), nil
 	}}
 }
 
@@ -246,10 +246,10 @@ func (c fastCompiler) in(x, list ast.Expr) (fastPart, bool) {
 		}
 		for _, k := range consts {
 			if a.equalFast(v, k) {
-				return fval{k: kBool, b: true}, nil
+				return boolVal(true), nil
 			}
 		}
-		return fval{k: kBool}, nil
+		return boolVal(false), nil
 	}}, true
 }
 
@@ -290,14 +290,11 @@ func stringFast(v fval) (fval, *Failure) {
 	case kString:
 		return v, nil
 	case kInt:
-		return fval{k: kString, s: decimalText(intDec(v.i))}, nil
-	case kDec:
-		return fval{k: kString, s: decimalText(v.d)}, nil
+		return textVal(strconv.FormatInt(v.i, 10)), nil
+	case kSmall, kDec:
+		return textVal(decimalText(v.decimal())), nil
 	case kBool:
-		if v.b {
-			return fval{k: kString, s: "true"}, nil
-		}
-		return fval{k: kString, s: "false"}, nil
+		return textVal(strconv.FormatBool(v.b)), nil
 	case kTime:
 		return fval{}, errFallback
 	}
@@ -308,18 +305,18 @@ func intFast(v fval) (fval, *Failure) {
 	switch v.k {
 	case kInt:
 		return v, nil
-	case kDec:
-		n, ok := decimalToInt(dec{v.d}).(types.Int)
+	case kSmall, kDec:
+		n, ok := decimalToInt(dec{v.decimal()}).(types.Int)
 		if !ok {
 			return fval{}, failf("a number with a fraction, or out of the range of an int")
 		}
-		return fval{k: kInt, i: int64(n)}, nil
+		return intVal(int64(n)), nil
 	case kString:
 		n, ok := types.String(v.s).ConvertToType(types.IntType).(types.Int)
 		if !ok {
 			return fval{}, failf("a string that is not an int")
 		}
-		return fval{k: kInt, i: int64(n)}, nil
+		return intVal(int64(n)), nil
 	case kTime:
 		return fval{}, errFallback
 	}
@@ -328,16 +325,16 @@ func intFast(v fval) (fval, *Failure) {
 
 func decimalFast(v fval) (fval, *Failure) {
 	switch v.k {
-	case kDec:
+	case kSmall, kDec:
 		return v, nil
 	case kInt:
-		return fval{k: kDec, d: apd.New(v.i, 0)}, nil
+		return fval{k: kSmall, i: v.i}, nil
 	case kString:
 		d, f := parseDecimal(v.s)
 		if f != nil {
 			return fval{}, failf("a string that is not a number, or beyond the limits of a decimal")
 		}
-		return fval{k: kDec, d: d}, nil
+		return decVal(d), nil
 	}
 	return fval{}, failf("%s, which decimal(...) does not work on", v.describe())
 }
@@ -355,7 +352,7 @@ func timestampFast(v fval) (fval, *Failure) {
 		if !ok || t.Unix() < minUnix || t.Unix() > maxUnix {
 			return fval{}, failf("a string that is not a timestamp in RFC 3339 form")
 		}
-		return fval{k: kTime, t: t}, nil
+		return timeVal(t), nil
 	case kInt:
 		return fval{}, errFallback
 	}
@@ -370,5 +367,5 @@ func millisFast(v fval) (fval, *Failure) {
 	if f != nil {
 		return fval{}, failf("outside of the years 1 to 9999")
 	}
-	return fval{k: kTime, t: t}, nil
+	return timeVal(t), nil
 }

@@ -268,12 +268,13 @@ func TestCanonicalAndPaths(t *testing.T) {
 			}
 		}
 	}
+	all := Options{Row: rowColumns, Item: true}
 	for _, src := range expressions {
-		p, err := Compile(src, Options{})
+		p, err := Compile(src, all)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := Compile(p.Canonical(), Options{})
+		again, err := Compile(p.Canonical(), all)
 		if err != nil || again.Canonical() != p.Canonical() || again.Type() != p.Type() {
 			t.Errorf("%s: canonical %s: %v", src, p.Canonical(), err)
 		}

@@ -53,12 +53,12 @@ func (v fval) json(arena *fastjson.Arena) *fastjson.Value {
 		return boolJSON(arena, v.b)
 	case kInt:
 		return arena.NewNumberString(strconv.FormatInt(v.i, 10))
-	case kDec:
-		return arena.NewNumberString(literalText(v.d))
+	case kSmall, kDec:
+		return arena.NewNumberString(literalText(v.decimal()))
 	case kString:
 		return textJSON(arena, v.s)
 	case kTime:
-		return timeJSON(arena, v.t)
+		return timeJSON(arena, v.time())
 	default:
 		return v.j
 	}

@@ -8,7 +8,6 @@ import (
 	"math"
 	"strings"
 
-	"github.com/cockroachdb/apd/v3"
 	"github.com/valyala/fastjson"
 )
 
@@ -28,6 +27,17 @@ func (a *Activation) memberOrNil(v *fastjson.Value, name string) *fastjson.Value
 
 func pathNode(p path) node {
 	label := p.String()
+	if len(p.names) == 1 && p.from == fromEvent {
+		name := p.names[0]
+		return func(a *Activation) (fval, *Failure) {
+			v := a.memberOrNil(a.Event, name)
+			if v == nil {
+				_, f := a.follow(p, 1)
+				return fval{}, f
+			}
+			return a.fromJSON(v, label)
+		}
+	}
 	return func(a *Activation) (fval, *Failure) {
 		v, f := a.json(p.from)
 		if f != nil {
@@ -62,7 +72,7 @@ func hasNode(p path) node {
 				return fval{}, f
 			}
 		}
-		return fval{k: kBool, b: m != nil}, nil
+		return boolVal(m != nil), nil
 	}
 }
 
@@ -84,25 +94,9 @@ func (a *Activation) equalFast(x, y fval) bool {
 	case kString:
 		return x.s == y.s
 	case kTime:
-		return x.t.Equal(y.t)
+		return x.i == y.i && x.n == y.n
 	}
 	return false
-}
-
-func (v fval) isNumber() bool { return v.k == kInt || v.k == kDec }
-
-func (v fval) decimal() *apd.Decimal {
-	if v.k == kInt {
-		return apd.New(v.i, 0)
-	}
-	return v.d
-}
-
-func compareNumbers(x, y fval) int {
-	if x.k == kInt && y.k == kInt {
-		return cmp.Compare(x.i, y.i)
-	}
-	return x.decimal().Cmp(y.decimal())
 }
 
 func equalsNode(l, r fastPart, want bool) node {
@@ -115,7 +109,7 @@ func equalsNode(l, r fastPart, want bool) node {
 		if f != nil {
 			return fval{}, f
 		}
-		return fval{k: kBool, b: a.equalFast(x, y) == want}, nil
+		return boolVal(a.equalFast(x, y) == want), nil
 	}
 }
 
@@ -138,11 +132,11 @@ func orderNode(l, r fastPart, is func(int) bool) node {
 		case x.k == kString:
 			n = strings.Compare(x.s, y.s)
 		case x.k == kTime:
-			n = x.t.Compare(y.t)
+			n = cmp.Or(cmp.Compare(x.i, y.i), cmp.Compare(x.n, y.n))
 		default:
 			return fval{}, errFallback
 		}
-		return fval{k: kBool, b: is(n)}, nil
+		return boolVal(is(n)), nil
 	}
 }
 
@@ -174,29 +168,13 @@ func arithNode(op byte, l, r fastPart) node {
 			return fval{}, f
 		}
 		switch {
-		case x.k == kInt && y.k == kInt:
-			var n int64
-			var ok bool
-			switch op {
-			case '+':
-				n, ok = addInt(x.i, y.i)
-			case '-':
-				n, ok = subInt(x.i, y.i)
-			default:
-				n, ok = mulInt(x.i, y.i)
-			}
-			if !ok {
-				return fval{}, failf("the result of %c is out of the range of an int", op)
-			}
-			return fval{k: kInt, i: n}, nil
 		case x.isNumber() && y.isNumber():
-			d, f := arith(op, x.decimal(), y.decimal())
-			return fval{k: kDec, d: d}, f
+			return arithNumbers(op, x, y)
 		case op == '+' && x.k == kString && y.k == kString:
 			if len(x.s)+len(y.s) > maxBuilt {
 				return fval{}, tooLong()
 			}
-			return fval{k: kString, s: x.s + y.s}, nil
+			return textVal(x.s + y.s), nil
 		case op != '*' && x.k >= kTime && y.k >= kTime:
 			return fval{}, errFallback
 		}
@@ -210,14 +188,14 @@ func negateNode(p fastPart) node {
 		if f != nil {
 			return fval{}, f
 		}
-		switch v.k {
-		case kInt:
-			if v.i == math.MinInt64 {
-				return fval{}, failf("the result of - is out of the range of an int")
-			}
-			return fval{k: kInt, i: -v.i}, nil
-		case kDec:
-			return fval{k: kDec, d: negate(dec{v.d}).(dec).d}, nil
+		switch {
+		case v.k == kInt && v.i == math.MinInt64:
+			return fval{}, failf("the result of - is out of the range of an int")
+		case v.k == kInt || v.k == kSmall && v.i != math.MinInt64:
+			v.i = -v.i
+			return v, nil
+		case v.isNumber():
+			return decVal(negate(dec{v.decimal()}).(dec).d), nil
 		}
 		if p.label != "" {
 			return fval{}, failf("%s is %s, expected a number", p.label, v.describe())
@@ -249,7 +227,7 @@ func logicNode(parts []fastPart, or bool) node {
 		if failed != nil {
 			return fval{}, failed
 		}
-		return fval{k: kBool, b: !or}, nil
+		return boolVal(!or), nil
 	}
 }
 
@@ -266,7 +244,7 @@ func notNode(p fastPart) node {
 		if f == nil && v.k != kBool {
 			f = notBool(p, v)
 		}
-		return fval{k: kBool, b: !v.b}, f
+		return boolVal(!v.b), f
 	}
 }
 

@@ -318,19 +318,19 @@ func (c fastCompiler) rowNode(col int) (node, bool) {
 		case nil:
 			return fval{}, nil
 		case string:
-			return fval{k: kString, s: x}, nil
+			return textVal(x), nil
 		case bool:
-			return fval{k: kBool, b: x}, nil
+			return boolVal(x), nil
 		case int64:
-			return fval{k: kInt, i: x}, nil
+			return intVal(x), nil
 		case *apd.Decimal:
-			return fval{k: kDec, d: x}, nil
+			return decVal(x), nil
 		case time.Time:
-			return fval{k: kTime, t: x}, nil
+			return timeVal(x), nil
 		case value.TimeOfDay:
-			return fval{k: kString, s: x.String()}, nil
+			return textVal(x.String()), nil
 		case [16]byte:
-			return fval{k: kString, s: uuidText(x)}, nil
+			return textVal(uuidText(x)), nil
 		}
 		return fval{}, errFallback
 	}, true
