@@ -49,6 +49,9 @@ func (v *vocabulary) check(env *cel.Env, src string) (*cel.Ast, map[string]bool,
 	if e := comparableRule(a); e != nil {
 		return nil, nil, e
 	}
+	if e := patternRule(a); e != nil {
+		return nil, nil, e
+	}
 	vars, e := v.variables(a)
 	return checked, vars, e
 }
@@ -161,6 +164,7 @@ func settled(a *ast.AST, e ast.Expr) bool {
 			return strings.HasPrefix(name, "get") // parts of a timestamp
 		case name == operators.Conditional:
 			args = args[1:]
+		case strings.HasPrefix(name, "math."):
 		case !slices.Contains([]string{operators.Add, operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo, operators.Negate}, name):
 			return false
 		}

@@ -27,8 +27,8 @@ type fastPart struct {
 
 // compileFast gives the closures of an expression, nil if CEL has to evaluate it.
 // It knows literals, paths, has, event.?x.orValue(y), comparisons, + - *, in over
-// a list of literals, && || ! ?:, and the conversions string, int, decimal,
-// timestamp.
+// a list of literals, && || ! ?:, the conversions string, int, decimal, timestamp,
+// duration, and scalarFuncs.
 func (v *vocabulary) compileFast(checked *cel.Ast) node {
 	c := fastCompiler{checked.NativeRep(), v}
 	p, ok := c.part(checked.NativeRep().Expr())
@@ -49,7 +49,7 @@ func constantPart(v fval) (fastPart, bool) {
 
 func (c fastCompiler) part(e ast.Expr) (fastPart, bool) {
 	// Values of other types occur in CEL only.
-	if !slices.Contains([]Type{TypeDyn, TypeNull, TypeBool, TypeInt, TypeDecimal, TypeString, TypeTimestamp}, typeOf(c.ast.GetType(e.ID()))) {
+	if !slices.Contains([]Type{TypeDyn, TypeNull, TypeBool, TypeInt, TypeDecimal, TypeString, TypeTimestamp, TypeDuration}, typeOf(c.ast.GetType(e.ID()))) {
 		return fastPart{}, false
 	}
 	if p, ok := c.vocabulary.pathOf(e); ok {
@@ -105,6 +105,9 @@ func (c fastCompiler) ident(name string) (fastPart, bool) {
 	case "index":
 		eval = func(a *Activation) (fval, *Failure) { return intVal(a.Index), nil }
 	default:
+		if ns, ok := uuidNamespaces[name]; ok {
+			return constantPart(textVal(ns))
+		}
 		col, ok := c.vocabulary.column(name)
 		if ok {
 			eval, ok = c.rowNode(col)
@@ -133,9 +136,6 @@ func (c fastCompiler) call(e ast.Expr) (fastPart, bool) {
 		if call.FunctionName() == "orValue" && len(call.Args()) == 1 {
 			return c.orValue(call)
 		}
-		if call.FunctionName() == "fromMillis" && len(call.Args()) == 1 {
-			return c.convert("timestamp.fromMillis", call.Args()[0])
-		}
 		return fastPart{}, false
 	}
 	args := call.Args()
@@ -148,7 +148,7 @@ func (c fastCompiler) call(e ast.Expr) (fastPart, bool) {
 		return fastPart{}, false
 	case name == operators.In && len(args) == 2:
 		return c.in(args[0], args[1])
-	case len(args) == 1 && slices.Contains([]string{"string", "int", "decimal", "timestamp", "timestamp.fromMillis"}, name):
+	case len(args) == 1 && slices.Contains([]string{"string", "int", "decimal", "timestamp", "duration"}, name):
 		return c.convert(name, args[0])
 	}
 	parts := make([]fastPart, len(args))
@@ -189,7 +189,11 @@ func (c fastCompiler) call(e ast.Expr) (fastPart, bool) {
 	case operators.Conditional:
 		eval = conditionalNode(parts[0], parts[1], parts[2])
 	default:
-		return fastPart{}, false
+		fn, ok := findScalar(name, len(parts))
+		if !ok {
+			return fastPart{}, false
+		}
+		eval = c.scalar(fn, parts)
 	}
 	return fastPart{eval: eval}, true
 }
@@ -259,7 +263,7 @@ func (c fastCompiler) convert(name string, arg ast.Expr) (fastPart, bool) {
 		return fastPart{}, false
 	}
 	by := map[string]func(fval) (fval, *Failure){
-		"string": stringFast, "int": intFast, "decimal": decimalFast, "timestamp": timestampFast, "timestamp.fromMillis": millisFast,
+		"string": stringFast, "int": intFast, "decimal": decimalFast, "timestamp": timestampFast, "duration": durationFast,
 	}[name]
 	eval := func(a *Activation) (fval, *Failure) {
 		v, f := p.eval(a)
@@ -295,7 +299,7 @@ func stringFast(v fval) (fval, *Failure) {
 		return textVal(decimalText(v.decimal())), nil
 	case kBool:
 		return textVal(strconv.FormatBool(v.b)), nil
-	case kTime:
+	case kTime, kDuration:
 		return fval{}, errFallback
 	}
 	return fval{}, failf("%s, which string(...) does not work on", v.describe())
@@ -317,7 +321,7 @@ func intFast(v fval) (fval, *Failure) {
 			return fval{}, failf("a string that is not an int")
 		}
 		return intVal(int64(n)), nil
-	case kTime:
+	case kTime, kDuration:
 		return fval{}, errFallback
 	}
 	return fval{}, failf("%s, which int(...) does not work on", v.describe())
@@ -359,13 +363,14 @@ func timestampFast(v fval) (fval, *Failure) {
 	return fval{}, failf("%s, which timestamp(...) does not work on", strings.TrimSpace(v.describe()))
 }
 
-func millisFast(v fval) (fval, *Failure) {
-	if v.k != kInt {
-		return fval{}, failf("%s, expected milliseconds as an int", v.describe())
+// durationFast is for literals: the rest of duration's forms is CEL's.
+func durationFast(v fval) (fval, *Failure) {
+	if v.k == kDuration {
+		return v, nil
 	}
-	t, f := fromMillis(v.i)
-	if f != nil {
-		return fval{}, failf("outside of the years 1 to 9999")
+	d, ok := types.String(v.s).ConvertToType(types.DurationType).(types.Duration)
+	if v.k != kString || !ok {
+		return fval{}, errFallback
 	}
-	return timeVal(t), nil
+	return fval{k: kDuration, i: int64(d.Duration)}, nil
 }

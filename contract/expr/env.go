@@ -85,7 +85,9 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ParserRecursionLimit(64),
 		cel.ParserExpressionSizeLimit(MaxSource),
 	)
-	opts = append(append(opts, baseVariables()...), declarations()...)
+	for _, more := range [][]cel.EnvOption{baseVariables(), declarations(), scalarDeclarations(), listDeclarations(), patternDeclarations()} {
+		opts = append(opts, more...)
+	}
 	return cel.NewCustomEnv(opts...)
 })
 
@@ -170,13 +172,6 @@ func declarations() []cel.EnvOption {
 		}))),
 		cel.Function("date", cel.Overload("timestamp_to_date", one(cel.TimestampType), cel.TimestampType, cel.UnaryBinding(func(v ref.Val) ref.Val {
 			return types.Timestamp{Time: v.(types.Timestamp).UTC().Truncate(24 * time.Hour)}
-		}))),
-		cel.Function("timestamp.fromMillis", cel.Overload("timestamp_from_millis", one(cel.IntType), cel.TimestampType, cel.UnaryBinding(func(v ref.Val) ref.Val {
-			t, f := fromMillis(int64(v.(types.Int)))
-			if f != nil {
-				return celErr(f)
-			}
-			return types.Timestamp{Time: t}
 		}))),
 	}
 }

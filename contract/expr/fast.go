@@ -24,6 +24,7 @@ const (
 	kDec
 	kString
 	kTime
+	kDuration
 	kJSON // an object or a list
 )
 
@@ -34,7 +35,7 @@ type fval struct {
 	b bool
 	// n is the exponent of a kSmall, the nanoseconds of a kTime.
 	n int32
-	// i is a kInt, the coefficient of a kSmall, the seconds since the epoch of a kTime.
+	// i is a kInt, the coefficient of a kSmall, the seconds since the epoch of a kTime, the nanoseconds of a kDuration.
 	i int64
 	// s may alias the event.
 	s string
@@ -64,6 +65,8 @@ func (v fval) describe() string {
 		return "a string"
 	case kTime:
 		return "a timestamp"
+	case kDuration:
+		return "a duration"
 	default:
 		return describeJSON(v.j)
 	}
@@ -84,6 +87,8 @@ func (v fval) result(a *Activation) (any, *Failure) {
 		return strings.Clone(v.s), nil
 	case kTime:
 		return v.time(), nil
+	case kDuration:
+		return time.Duration(v.i), nil
 	default:
 		return fromCEL(a.toCEL(v.j))
 	}

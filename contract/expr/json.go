@@ -28,7 +28,7 @@ func (p *Program) EvalJSON(a *Activation, arena *fastjson.Arena) (*fastjson.Valu
 	if f != nil {
 		return nil, f
 	}
-	if ok {
+	if ok && v.k != kDuration {
 		return v.json(arena), nil
 	}
 	a.program = p
@@ -131,9 +131,7 @@ func (b *jsonBuilder) value(v ref.Val, depth int) (*fastjson.Value, *Failure) {
 	case traits.Mapper:
 		return b.object(x, depth)
 	case *types.Err:
-		if f := failureOf(x); f != nil {
-			return nil, f
-		}
+		return nil, failureOrUnusable(x)
 	}
 	return nil, failf("the result has %s in it, which JSON does not hold", describeCEL(v))
 }

@@ -73,6 +73,14 @@ func failureOf(err error) *Failure {
 	return nil
 }
 
+// failureOrUnusable is failureOf with a Failure for every error.
+func failureOrUnusable(err error) *Failure {
+	if f := failureOf(err); f != nil {
+		return f
+	}
+	return failf("an operand cannot be converted or used")
+}
+
 // explain turns an error of CEL into a Failure. CEL's own text is looked at, and
 // never passed on: it quotes values.
 func (p *Program) explain(err error, a *Activation) *Failure {

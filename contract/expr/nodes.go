@@ -5,7 +5,6 @@ package expr
 
 import (
 	"cmp"
-	"math"
 	"strings"
 
 	"github.com/valyala/fastjson"
@@ -93,7 +92,7 @@ func (a *Activation) equalFast(x, y fval) bool {
 		return x.b == y.b
 	case kString:
 		return x.s == y.s
-	case kTime:
+	case kTime, kDuration:
 		return x.i == y.i && x.n == y.n
 	}
 	return false
@@ -131,7 +130,7 @@ func orderNode(l, r fastPart, is func(int) bool) node {
 			return fval{}, unlike("an order comparison", l, r, x, y)
 		case x.k == kString:
 			n = strings.Compare(x.s, y.s)
-		case x.k == kTime:
+		case x.k == kTime || x.k == kDuration:
 			n = cmp.Or(cmp.Compare(x.i, y.i), cmp.Compare(x.n, y.n))
 		default:
 			return fval{}, errFallback
@@ -188,14 +187,8 @@ func negateNode(p fastPart) node {
 		if f != nil {
 			return fval{}, f
 		}
-		switch {
-		case v.k == kInt && v.i == math.MinInt64:
-			return fval{}, failf("the result of - is out of the range of an int")
-		case v.k == kInt || v.k == kSmall && v.i != math.MinInt64:
-			v.i = -v.i
-			return v, nil
-		case v.isNumber():
-			return decVal(negate(dec{v.decimal()}).(dec).d), nil
+		if v.isNumber() {
+			return negateNumber(v)
 		}
 		if p.label != "" {
 			return fval{}, failf("%s is %s, expected a number", p.label, v.describe())

@@ -115,3 +115,46 @@ func arithSmall(op byte, x, y fval) (n int64, exponent int32, ok bool) {
 	}
 	return n, exponent, ok
 }
+
+// integral gives the integer that a number is, if it is one of 64 bits.
+func (v fval) integral() (int64, bool) {
+	if v.k == kInt {
+		return v.i, true
+	}
+	return value.Integral(v.decimal())
+}
+
+func (v fval) sign() int {
+	if v.k == kDec {
+		return v.d.Sign()
+	}
+	return cmp.Compare(v.i, 0)
+}
+
+func negateNumber(v fval) (fval, *Failure) {
+	switch {
+	case v.k == kInt && v.i == math.MinInt64:
+		return fval{}, failf("the result of - is out of the range of an int")
+	case v.k == kDec || v.i == math.MinInt64:
+		return decVal(negate(dec{v.decimal()}).(dec).d), nil
+	}
+	v.i = -v.i
+	return v, nil
+}
+
+// roundNumber gives a number with at most so many digits after the point.
+func roundNumber(v fval, digits int32, how apd.Rounder) (fval, *Failure) {
+	if v.k == kInt || v.k == kSmall && v.n >= -digits || v.k == kDec && v.d.Exponent >= -digits {
+		return v, nil
+	}
+	ctx := exactCtx
+	ctx.Rounding = how
+	out := new(apd.Decimal)
+	if _, err := ctx.Quantize(out, v.decimal(), -digits); err != nil {
+		return fval{}, failf("a number is beyond %d digits", value.MaxDigits)
+	}
+	if out.Coeff.Sign() == 0 {
+		out.Negative = false
+	}
+	return decVal(out), nil
+}

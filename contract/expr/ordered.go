@@ -23,13 +23,16 @@ func (m orderedMap) Iterator() traits.Iterator {
 	for it := m.Mapper.Iterator(); it.HasNext() == types.True; {
 		keys = append(keys, it.Next())
 	}
-	slices.SortFunc(keys, func(x, y ref.Val) int {
-		if c, ok := compare(x, y); ok {
-			return c
-		}
-		return cmp.Compare(x.Type().TypeName(), y.Type().TypeName())
-	})
+	slices.SortFunc(keys, compareKeys)
 	return &valueIterator{values: keys}
+}
+
+// compareKeys orders keys of maps, those of unlike types by the types' names.
+func compareKeys(x, y ref.Val) int {
+	if c, ok := compare(x, y); ok {
+		return c
+	}
+	return cmp.Compare(x.Type().TypeName(), y.Type().TypeName())
 }
 
 type valueIterator struct {

@@ -32,6 +32,8 @@ func own() cel.ProgramOption {
 			return &ownCall{InterpretableCall: call, op: redeclared[call.Function()]}, nil
 		case "replace":
 			return &stringCall{InterpretableCall: call, op: replace}, nil
+		case "find", "findAll":
+			return patternCall(call)
 		case "join":
 			return &stringCall{InterpretableCall: call, op: join}, nil
 		}

@@ -108,7 +108,7 @@ func Compile(src string, o Options) (*Program, *Error) {
 	if p.canonical, err = canonicalText(checked); err != nil {
 		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("the expression has no canonical text: %v", err)}
 	}
-	p.prg, err = env.Program(checked, own(), cel.CostLimit(costLimit), cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
+	p.prg, err = env.Program(checked, own(), cel.CostLimit(costLimit), cel.CostTracking(costs{}), cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
 	if err != nil {
 		return nil, &Error{Line: 1, Column: 1, Message: planMessage(err)}
 	}

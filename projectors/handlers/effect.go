@@ -71,10 +71,11 @@ func (e *Evaluator) element(t *topic, h *handler, keyed bool, first int, out []f
 	if err != nil {
 		return out, false, err
 	}
+	out = append(out, eff)
 	if e.observe != nil {
-		e.observe(h.path, &eff)
+		e.observe(h.path, &out[len(out)-1])
 	}
-	return append(out, eff), true, nil
+	return out, true, nil
 }
 
 // takeValues gives room for n values that the effect keeps.
