@@ -65,6 +65,10 @@ func newRoot(name string, p *output.Printer) *cobra.Command {
 	root.SetOut(p.Out)
 	root.SetErr(p.Err)
 	root.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n")
-	root.AddCommand()
+	root.AddCommand(
+		lintCommand(p),
+		testCommand(p),
+		previewCommand(p),
+	)
 	return root
 }

@@ -92,6 +92,7 @@ func (e *Evaluator) Handle(tp event.TopicPartition, rec *event.Record, out []fol
 
 func (e *Evaluator) handle(tp event.TopicPartition, rec *event.Record, out []fold.Effect) ([]fold.Effect, Outcome, error) {
 	o := Outcome{Time: rec.Time()}
+	e.act.Type = ""
 	l, err := e.lane(tp.Topic)
 	if err != nil {
 		return out, o, err
@@ -161,7 +162,7 @@ func (e *Evaluator) activate(t *topic, tp event.TopicPartition, rec *event.Recor
 	a.Headers, a.Item, a.Index = nil, nil, 0
 	if t.needsHeaders {
 		e.headers = e.headers[:0]
-		for _, h := range rec.Headers {
+		for _, h := range doc.Headers {
 			e.headers = append(e.headers, expr.Header(h))
 		}
 		a.Headers = e.headers

@@ -196,7 +196,7 @@ func TestCompileNamesEveryFault(t *testing.T) {
 	c.Models[1].Handlers[0].Events = []string{"X"}
 	c.Models[1].Key = append(c.Models[1].Key, "doc")
 	c.Topics[0].KeyedBy = "meta.time"
-	c.Topics[1].Format = "Avro"
+	c.Topics[1].Format = "CSV"
 	_, err := Compile(c, nil)
 	if err == nil {
 		t.Fatal("compiled")
@@ -238,7 +238,7 @@ func TestCompileNamesEveryFault(t *testing.T) {
 		`topics[orders].upcasts[u].when: a condition is a bool, and this is int`,
 		`topics[orders].upcasts[v]: give at least one of set, unset and type`,
 		`topics[orders].keyedBy: column 1: meta.time is not there yet`,
-		`topics[raw].format: unknown format "Avro"`,
+		`topics[raw].format: unknown format "CSV"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)

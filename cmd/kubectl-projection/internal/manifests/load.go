@@ -10,9 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -176,7 +174,7 @@ func documents(lines []string) []span {
 func (s *Set) document(f *File, first int, text []byte, ours bool) int {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		s.Problems = append(s.Problems, syntaxProblem(f, first, err))
+		s.Problems = append(s.Problems, syntaxProblem(f, first, text, err))
 		return 1
 	}
 	if len(doc.Content) == 0 || !ours {
@@ -184,47 +182,10 @@ func (s *Set) document(f *File, first int, text []byte, ours bool) int {
 	}
 	data, err := k8syaml.YAMLToJSON(text)
 	if err != nil {
-		s.Problems = append(s.Problems, syntaxProblem(f, first, err))
+		s.Problems = append(s.Problems, syntaxProblem(f, first, text, err))
 		return 1
 	}
 	before := len(s.Objects) + len(s.Problems)
 	s.object(f, first, resolve(doc.Content[0]), data)
 	return len(s.Objects) + len(s.Problems) - before
-}
-
-// yamlLine finds the line in an error of the YAML libraries, which have no type for it.
-var yamlLine = regexp.MustCompile(`(?:yaml: )?(?:unmarshal errors:\s*)?line (\d+): `)
-
-func syntaxProblem(f *File, first int, err error) Problem {
-	message := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
-	at := Position{File: f.Name, Line: first + 1, Column: 1}
-	if m := yamlLine.FindStringSubmatchIndex(message); m != nil {
-		if n, err := strconv.Atoi(message[m[2]:m[3]]); err == nil {
-			at.Line = first + n
-		}
-		message = message[:m[0]] + message[m[1]:]
-	} else if i := slices.IndexFunc(f.lines[first:], func(l string) bool { return strings.Contains(l, "{{") }); i >= 0 {
-		// A template is a map as the key of a map, of which the library says nothing but its value.
-		at.Line, message = first+1+i, "this is a template"
-	}
-	line := f.Line(at.Line)
-	at.Column = len([]rune(line)) - len([]rune(strings.TrimLeft(line, " \t"))) + 1
-	message = strings.TrimPrefix(message, "yaml: ")
-	return Problem{Position: at, Message: "not YAML: " + message, Fix: syntaxFix(f, at.Line, message)}
-}
-
-func syntaxFix(f *File, line int, message string) string {
-	text := f.Line(line)
-	switch {
-	case strings.Contains(text, "{{"):
-		return "templates are no manifests: render them first, and give the result to lint, for example helm template . | kubectl projection lint -"
-	case strings.Contains(message, "tab") || strings.Contains(text, "\t"):
-		return "indent with spaces"
-	case strings.Contains(message, "mapping values are not allowed"):
-		return "quote a value that holds a colon and a space, and check the indentation"
-	case strings.Contains(message, "did not find expected"):
-		return "check the indentation of this line and the one before, and brackets and quotes that are not closed; an expression with quotes, braces or a colon needs quotes around it"
-	default:
-		return "check quotes and indentation near this line"
-	}
 }

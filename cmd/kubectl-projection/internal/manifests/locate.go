@@ -14,10 +14,11 @@ import (
 var listKeys = []string{"name", "column", "model"}
 
 // Locate finds the field of a path, which begins at the top of the resource: spec.models[order_summary].key. Items of
-// lists go by their name (for versions their column, for joins their model) or by their number from 0; members of maps
+// lists go by their name (for versions their column, for joins their model, for indexes their columns) or by their
+// number from 0; members of maps
 // go after a dot or in brackets. Where the field is not there, the place is that of the deepest field that is.
 func (o *Object) Locate(path string) Place {
-	at := Place{Key: o.position(o.node), Value: o.position(o.node), Found: true, node: o.node, file: o.File}
+	at := Place{Key: o.position(o.node), Value: o.position(o.node), Found: true, node: o.node, file: o.File, firstLine: o.firstLine}
 	for path != "" {
 		key, value, rest := step(at.node, path)
 		if value == nil {
@@ -113,6 +114,11 @@ func item(n *yaml.Node, name string) *yaml.Node {
 			}
 		}
 	}
+	for _, it := range n.Content {
+		if _, v := member(resolve(it), "columns"); v != nil && listText(resolve(v)) == name {
+			return it
+		}
+	}
 	if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(n.Content) {
 		return n.Content[i]
 	}
@@ -122,6 +128,15 @@ func item(n *yaml.Node, name string) *yaml.Node {
 		}
 	}
 	return nil
+}
+
+// listText gives the items of a list of scalars as contract/compile names an index: columns with commas between them.
+func listText(n *yaml.Node) string {
+	var out []string
+	for _, it := range n.Content {
+		out = append(out, it.Value)
+	}
+	return strings.Join(out, ",")
 }
 
 // resolve follows aliases.

@@ -139,7 +139,7 @@ func TestProblems(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"given twice", head + "spec:\n  topic: a\n  topic: b\n", `:6:3: EventTopic a: spec.topic: topic is given twice, first in line 5; keep one of them`},
 		{"a boolean key", head + "spec:\n  on: a\n", `:5:3: EventTopic a: spec.true: YAML takes the key on as true, not as text; write "on"`},
-		{"a tab", head + "spec:\n\ttopic: a\n", `:5:2: not YAML: found character that cannot start any token; indent with spaces`},
+		{"a tab", head + "spec:\n\ttopic: a\n", `:5:1: not YAML: a tab does not indent; indent with spaces`},
 		{"a template", head + "spec:\n  topic: {{ .Values.topic }}\n", `helm template`},
 		{"other files are passed over", "a: {{ b }}\n", ""},
 	} {

@@ -95,7 +95,7 @@ func (s *Set) keys(o *Object, n *yaml.Node, path string) {
 }
 
 func (s *Set) problem(o *Object, at *yaml.Node, path, message, fix string) {
-	s.Problems = append(s.Problems, Problem{Position: o.position(at), Object: o.String(), Path: o.Named(path), Message: message, Fix: fix})
+	s.Problems = append(s.Problems, Problem{Position: o.position(at), Object: o.String(), In: o, Path: o.Named(path), Message: message, Fix: fix})
 }
 
 // jsonKey gives the name that a key has in JSON: YAML 1.1 takes on, yes, no, y and n as booleans.

@@ -32,8 +32,9 @@ func (p Position) String() string {
 // Problem is what is wrong with a file before anything is known of the resources in it.
 type Problem struct {
 	Position Position
-	// Object is the resource as "EventTopic orders"; empty where it is not known.
+	// Object is the resource as "EventTopic orders"; empty where it is not known. In is where it stands, nil likewise.
 	Object string
+	In     *Object
 	// Path is the field's path below the resource, empty where there is none.
 	Path string
 	// Message says what is wrong, Fix what to do.
@@ -68,6 +69,7 @@ type Place struct {
 	// Found is false where the path names a field that is not there.
 	Found bool
 
-	node *yaml.Node
-	file *File
+	node      *yaml.Node
+	file      *File
+	firstLine int
 }

@@ -93,7 +93,7 @@ func (o *Object) Decode(into any) []Problem {
 // Problem gives a problem of the field at a path.
 func (o *Object) Problem(path, fix, format string, args ...any) Problem {
 	return Problem{
-		Position: o.Locate(path).Key, Object: o.String(), Path: o.Named(path), Message: fmt.Sprintf(format, args...), Fix: fix,
+		Position: o.Locate(path).Key, Object: o.String(), In: o, Path: o.Named(path), Message: fmt.Sprintf(format, args...), Fix: fix,
 	}
 }
 

@@ -18,6 +18,36 @@ func (p Place) Text() string {
 	return p.node.Value
 }
 
+// Flow tells whether the value stands in brackets behind its name.
+func (p Place) Flow() bool { return p.node != nil && p.node.Style&yaml.FlowStyle != 0 }
+
+// Name gives the place of what an item of a list is called by; nil where it is no such item.
+func (p Place) Name() *Place {
+	if p.node == nil || p.node.Kind != yaml.MappingNode {
+		return nil
+	}
+	for _, k := range listKeys {
+		if key, v := member(p.node, k); v != nil && v.Kind == yaml.ScalarNode {
+			shift := p.firstLine
+			return &Place{
+				Key:   Position{File: p.file.Name, Line: key.Line + shift, Column: key.Column},
+				Value: Position{File: p.file.Name, Line: v.Line + shift, Column: v.Column}, Found: true, node: v, file: p.file, firstLine: shift,
+			}
+		}
+	}
+	return nil
+}
+
+// KeyLength gives how many characters the field's name takes in its line, at least 1.
+func (p Place) KeyLength() int {
+	line := []rune(p.file.Line(p.Key.Line))
+	n := 0
+	for i := p.Key.Column - 1; i >= 0 && i < len(line) && !strings.ContainsRune(":, {[]}", line[i]); i++ {
+		n++
+	}
+	return max(1, n)
+}
+
 // Inside gives the position of the character of a scalar's text at an offset in characters from 0, and how many
 // characters from there the text goes on in the same line. Where YAML folds or escapes the text, so that no such place
 // is known, it is the beginning of the value, and the length is that of the line's rest.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -107,17 +108,46 @@ func (c *checker) metadata() {
 				c.refuse(e.Type, e.Field, "write metadata: {name: ...}", "the resource has no name")
 				continue
 			}
+			if e.Field == path+".name" && e.Type == field.ErrorTypeInvalid {
+				c.refuse(e.Type, e.Field, nameFix(m.Name), "this is no name of a resource: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit")
+				continue
+			}
 			c.refuse(e.Type, e.Field, "", "%s", e.Detail)
 		}
 	}
 }
 
+// nameFix gives the name that is nearest to what was written.
+func nameFix(name string) string {
+	better := strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '.':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		default:
+			return '-'
+		}
+	}, name), "-.")
+	if better == "" {
+		return ""
+	}
+	return "for example: " + better
+}
+
 func (c *checker) add(errs field.ErrorList) {
 	for _, e := range errs {
 		node := c.at(e.Field)
+		if node.exampleText() == "" && strings.HasSuffix(e.Field, "]") {
+			// An item of a list is described by its list.
+			node.Description = c.at(e.Field[:strings.LastIndexByte(e.Field, '[')]).Description
+		}
 		fix := node.example()
 		switch e.Type {
 		case field.ErrorTypeRequired:
+			if slices.ContainsFunc(c.found, func(r Refusal) bool { return r.Meant == e.Field }) {
+				continue // it is there, under a wrong name
+			}
 			c.refuse(e.Type, e.Field, fix, "%s is required", last(e.Field))
 		case field.ErrorTypeTypeInvalid, field.ErrorTypeInvalid:
 			c.invalid(e, node)
@@ -128,7 +158,7 @@ func (c *checker) add(errs field.ErrorList) {
 		case field.ErrorTypeTooLong:
 			c.refuse(e.Type, e.Field, "shorten it", "the text is too long: at most %d characters", deref(node.MaxLength))
 		case field.ErrorTypeTooMany:
-			c.refuse(e.Type, e.Field, "", "there are too many of them: at most %d", deref(node.MaxItems)+deref(node.MaxProperties))
+			c.refuse(e.Type, e.Field, "leave some out, or spread them over several", "there are too many of them: at most %d", deref(node.MaxItems)+deref(node.MaxProperties))
 		default:
 			c.refuse(e.Type, e.Field, fix, "%s", e.Detail)
 		}
@@ -155,9 +185,9 @@ func (c *checker) invalid(e *field.Error, n node) {
 	case strings.Contains(e.Detail, "should have at least"):
 		c.refuse(e.Type, e.Field, "give a member, or leave the field out", "%s is empty", last(e.Field))
 	case strings.Contains(e.Detail, "greater than or equal"):
-		c.refuse(e.Type, e.Field, n.example(), "%s is too small: at least %v", last(e.Field), deref(n.Minimum))
+		c.refuse(e.Type, e.Field, fmt.Sprintf("write %v or more", deref(n.Minimum)), "%s is too small", last(e.Field))
 	case strings.Contains(e.Detail, "less than or equal"):
-		c.refuse(e.Type, e.Field, n.example(), "%s is too great: at most %v", last(e.Field), deref(n.Maximum))
+		c.refuse(e.Type, e.Field, fmt.Sprintf("write %v or less", deref(n.Maximum)), "%s is too great", last(e.Field))
 	default:
 		c.refuse(e.Type, e.Field, n.example(), "%s", strings.TrimPrefix(e.Detail, e.Field+" in body "))
 	}
@@ -170,10 +200,13 @@ func kindOf(given string) string {
 	return given
 }
 
+// FixQuote is the fix of a text that YAML takes as a number or as true or false.
+const FixQuote = "put it in quotes"
+
 func typeFix(n node, given string) string {
 	switch {
 	case n.Type == "string" && (given == "number" || given == "integer" || given == "boolean"):
-		return "put it in quotes"
+		return FixQuote
 	case n.Type == "array" && given == "string":
 		return "write a list, with brackets around it" + orExample(n)
 	case n.Type == "integer" && given == "string", n.Type == "boolean" && given == "string":
@@ -225,10 +258,16 @@ func (c *checker) rule(e *field.Error) {
 	}
 	message, fix, found := strings.Cut(e.Detail, ": ")
 	if !found {
-		message, fix = e.Detail, ""
+		message, fix = e.Detail, c.at(path).example()
+	}
+	if word, _, _ := strings.Cut(e.Detail, " "); slices.Contains([]string{"give", "set", "use"}, word) {
+		message, fix = "the fields here do not go together", e.Detail
 	}
 	c.refuse(e.Type, path, fix, "%s", message)
 }
+
+// listItem finds a path that ends with the number of a list's item, and the list's name.
+var listItem = regexp.MustCompile(`([A-Za-z]+)\[[0-9]+\]$`)
 
 func deref[T any](p *T) (v T) {
 	if p != nil {
@@ -237,8 +276,11 @@ func deref[T any](p *T) (v T) {
 	return v
 }
 
-// last gives the last name of a path.
+// last gives the last name of a path; for an item of a list, what the item is.
 func last(path string) string {
+	if m := listItem.FindStringSubmatch(path); m != nil {
+		return "an item of " + m[1]
+	}
 	if i := strings.LastIndexAny(path, ".["); i >= 0 {
 		return strings.TrimSuffix(path[i+1:], "]")
 	}

@@ -125,7 +125,7 @@ var elsewhere = map[string]string{
 // suggest says what was probably meant by a field that does not exist: one of a like name beside it, or one of this
 // name in another place, as after a wrong indentation.
 func (s *Schema) suggest(path string) (fix, meant string) {
-	name := last(path)
+	name := path[strings.LastIndexByte(path, '.')+1:]
 	parent := strings.TrimSuffix(strings.TrimSuffix(path, name), ".")
 	fields := names(s.at(parent))
 	if word := elsewhere[name]; slices.Contains(fields, word) {
