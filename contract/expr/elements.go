@@ -65,7 +65,7 @@ func (p *Program) elementsOf(v *fastjson.Value, e *Elements) *Failure {
 		e.members = slices.CompactFunc(e.members, func(x, y member) bool { return x.key == y.key })
 		for _, m := range e.members {
 			o := e.arena.NewObject()
-			o.Set("key", e.arena.NewString(m.key))
+			o.Set("key", textJSON(&e.arena, m.key))
 			o.Set("value", m.value)
 			e.Items = append(e.Items, o)
 		}

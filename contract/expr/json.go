@@ -4,6 +4,7 @@
 package expr
 
 import (
+	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
@@ -55,12 +56,29 @@ func (v fval) json(arena *fastjson.Arena) *fastjson.Value {
 	case kSmall, kDec:
 		return arena.NewNumberString(literalText(v.decimal()))
 	case kString:
-		return arena.NewString(v.s)
+		return textJSON(arena, v.s)
 	case kTime:
 		return timeJSON(arena, v.time())
 	default:
 		return v.j
 	}
+}
+
+// textJSON gives a string. Arena.NewString escapes as Go does, which JSON does not
+// always read back (\x7f): what has to be escaped goes another way.
+func textJSON(arena *fastjson.Arena, s string) *fastjson.Value {
+	if strings.IndexFunc(s, func(r rune) bool { return r < 0x20 || r == '"' || r == '\\' }) < 0 {
+		return arena.NewString(s)
+	}
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		return arena.NewNull() // no string fails to marshal
+	}
+	v, err := fastjson.ParseBytes(quoted)
+	if err != nil {
+		return arena.NewNull()
+	}
+	return v
 }
 
 func boolJSON(arena *fastjson.Arena, b bool) *fastjson.Value {
@@ -103,7 +121,7 @@ func (b *jsonBuilder) value(v ref.Val, depth int) (*fastjson.Value, *Failure) {
 	case dec:
 		return b.arena.NewNumberString(literalText(x.d)), nil
 	case types.String:
-		return b.arena.NewString(string(x)), nil
+		return textJSON(b.arena, string(x)), nil
 	case types.Timestamp:
 		return timeJSON(b.arena, x.Time), nil
 	case *types.Optional:

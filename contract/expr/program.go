@@ -268,24 +268,28 @@ func (p *Program) EqualsKey(a *Activation) (bool, error) {
 	} else if ok && v.k == kString {
 		return v.s == string(a.Key), nil
 	}
+	text, err := p.KeyText(a)
+	return err == nil && string(text) == string(a.Key), err
+}
+
+// KeyText gives the text of the result that a message key has to be: see EqualsKey.
+func (p *Program) KeyText(a *Activation) ([]byte, error) {
 	v, err := p.Eval(a)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	var text []byte
 	switch x := v.(type) {
 	case string:
-		text = []byte(x)
+		return []byte(x), nil
 	case int64:
-		text = strconv.AppendInt(nil, x, 10)
+		return strconv.AppendInt(nil, x, 10), nil
 	case bool:
-		text = strconv.AppendBool(nil, x)
+		return strconv.AppendBool(nil, x), nil
 	case time.Time:
-		text = x.UTC().AppendFormat(nil, time.RFC3339Nano)
+		return x.UTC().AppendFormat(nil, time.RFC3339Nano), nil
 	default:
-		return false, failf("%s is %s, expected a string, an int, a bool or a timestamp", p.subject(), value.Describe(v))
+		return nil, failf("%s is %s, expected a string, an int, a bool or a timestamp", p.subject(), value.Describe(v))
 	}
-	return string(text) == string(a.Key), nil
 }
 
 // subject names the expression in a message: itself where it is short.
