@@ -71,6 +71,7 @@ func newRoot(name string, p *output.Printer) *cobra.Command {
 		lintCommand(p),
 		testCommand(p),
 		previewCommand(p),
+		runCommand(p),
 	)
 	return root
 }
