@@ -66,10 +66,12 @@ func newRoot(name string, p *output.Printer) *cobra.Command {
 	root.SetErr(p.Err)
 	root.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n")
 	root.AddCommand(
+		explainCommand(p),
 		initCommand(p),
 		lintCommand(p),
 		testCommand(p),
 		previewCommand(p),
+		runCommand(p),
 	)
 	return root
 }

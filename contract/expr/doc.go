@@ -42,11 +42,12 @@
 // and scalarFuncs, listDeclarations and patternDeclarations (docs/expressions.md lists them).
 //
 // Nothing else reads a clock, a random number or a time zone database: an
-// expression is a function of the event and, where it reads it, of the row. A missing field is an error that names
-// its path. Of two members of one name in an object the first counts. No error
-// carries a value (Law 7). Compiling and evaluating are bounded (Law 10).
+// expression is a function of the event and, where it reads it, of the row. A
+// missing field is an error that names its path. Of two members of one name in an
+// object the first counts. No error carries a value (Law 7). Compiling and
+// evaluating are bounded (Law 10).
 //
-// A Schema of the payload is for checks alone. Common shapes run as Go closures over fastjson, the rest in CEL; a
-// differential test holds the two equal. Neighbours: contract/value converts
+// A Schema of the payload is for checks alone. Common shapes run as Go closures
+// over fastjson, the rest in CEL; a differential test holds the two equal. Neighbours: contract/value converts
 // results; contract/compile checks specs with it, projectors/handlers evaluates.
 package expr

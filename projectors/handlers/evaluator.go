@@ -83,7 +83,7 @@ func (e *Evaluator) lane(name string) (*lane, error) {
 // The effects stay valid after the record's buffer is released.
 func (e *Evaluator) Handle(tp event.TopicPartition, rec *event.Record, out []fold.Effect) ([]fold.Effect, Outcome, error) {
 	n := len(out)
-	e.act.Type = ""
+	e.act.Type = "" // whatever Handle gets to, the last record's type is over
 	out, o, err := e.handle(tp, rec, out)
 	if err != nil {
 		return out[:n], Outcome{}, err
