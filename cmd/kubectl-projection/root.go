@@ -66,9 +66,11 @@ func newRoot(name string, p *output.Printer) *cobra.Command {
 	root.SetErr(p.Err)
 	root.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n")
 	root.AddCommand(
+		initCommand(p),
 		lintCommand(p),
 		testCommand(p),
 		previewCommand(p),
+		runCommand(p),
 	)
 	return root
 }

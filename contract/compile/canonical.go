@@ -107,7 +107,7 @@ func canonicalHandlerOf(h *contract.Handler) canonicalHandler {
 		out.VersionBy = map[string]string{h.VersionBy.Column: canonicalText(h.VersionBy.Value)}
 	}
 	// Where it means nothing, it is left out.
-	if out.OnAbsent == onAbsentCreate || h.Delete && h.VersionBy == nil || len(h.Where) > 0 {
+	if out.OnAbsent == onAbsentCreate || h.Delete || len(h.Where) > 0 {
 		out.OnAbsent = ""
 	}
 	return out

@@ -60,6 +60,8 @@ func (m *model) checkColumnName(path, name string) {
 		m.invalid(path, "PostgreSQL has a column %s of its own in every table; rename it", name)
 	case name == contract.DeletedColumn:
 		m.invalid(path, "the name is taken: tables mark deleted rows in a column %s; rename it", name)
+	case yamlTrap(name) != "":
+		m.advise(path, "the column is named %q%s", name, yamlTrap(name))
 	}
 }
 
@@ -312,7 +314,7 @@ func (m *model) checkCheck(path, source string) {
 	switch {
 	case !ok:
 	case p.Type() != expr.TypeBool && p.Type() != expr.TypeDyn:
-		m.invalid(path, "the expression is a %s, and a condition must be a bool; write a comparison", p.Type())
+		m.invalid(path, "the expression is of type %s, and a condition must be a bool; write a comparison", p.Type())
 	case len(reads) == 0:
 		m.invalid(path, "the condition reads no column, so that it holds for every row or for none; name a column, such as row.%s", m.out.Columns[0].Name)
 	}

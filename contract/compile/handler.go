@@ -27,8 +27,8 @@ type handler struct {
 	topic *topic
 	// key holds the canonical text of each key column's expression that compiles, be it in key or in where.
 	key map[string]string
-	// lost is true where an expression of where does not compile.
-	lost bool
+	// matched counts the columns of where that are fine.
+	matched int
 	// reads are the columns of row that its expressions read.
 	reads []read
 	// guarded is true while expressions are compiled that only see events for which when is true.
@@ -69,8 +69,8 @@ func (c *compiler) handlers(m *model, specs []v1alpha1.Handler) {
 		case out.Where != nil:
 			// Rows that match are there: one form, so that the hash has one, too.
 			out.OnAbsent = onAbsentIgnore
-		case out.Delete && out.VersionBy == nil:
-			// Deleting what is not there does nothing either way.
+		case out.Delete:
+			// Deleting what is not there does nothing, or with a version leaves it for ever.
 			out.OnAbsent = onAbsentCreate
 		}
 		m.addHandler(out, c.topics[out.Topic])
@@ -194,7 +194,7 @@ func (m *model) checkForEach(h *handler) {
 	path := h.path + ".forEach"
 	if e := m.expression(h, path, h.out.ForEach, sightSource); e != nil {
 		if t, ok := e.mayBe(expr.TypeList, expr.TypeMap); !ok {
-			m.invalid(path, "the expression is a %s, and forEach goes through a list or an object; name one, or remove forEach", t)
+			m.invalid(path, "the expression is of type %s, and forEach goes through a list or an object; name one, or remove forEach", t)
 		}
 	}
 }
@@ -206,7 +206,7 @@ func (m *model) checkWhen(h *handler) {
 	path := h.path + ".when"
 	if e := m.expression(h, path, h.out.When, sightRow); e != nil {
 		if t, ok := e.mayBe(expr.TypeBool); !ok {
-			m.invalid(path, "the expression is a %s, and a condition must be a bool; write a comparison", t)
+			m.invalid(path, "the expression is of type %s, and a condition must be a bool; write a comparison", t)
 		}
 	}
 }
@@ -274,9 +274,9 @@ func (m *model) checkWhere(h *handler) {
 			continue
 		}
 		if e == nil {
-			h.lost = true
 			continue
 		}
+		h.matched++
 		if m.isKey(name) {
 			h.key[name] = e.Canonical()
 		}

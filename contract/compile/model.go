@@ -43,6 +43,8 @@ type model struct {
 	// generatedFrom holds the columns that each generated column reads.
 	generatedFrom map[string][]string
 	handlers      []*handler
+	// unsure is true where version groups are wrong, so that nothing can be said of order.
+	unsure bool
 }
 
 func newModel(r reporter, out contract.Model) *model {

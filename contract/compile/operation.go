@@ -99,7 +99,7 @@ func (m *model) checkOperation(h *handler, name, column, source string) {
 		operand = t.Elem()
 	case "merge":
 		if of, ok := e.mayBe(expr.TypeMap, expr.TypeNull); !ok {
-			m.invalid(path, "the expression is a %s, and merge puts in the members of an object; name one, or use set", of)
+			m.invalid(path, "the expression is of type %s, and merge puts in the members of an object; name one, or use set", of)
 			return
 		}
 	}

@@ -62,8 +62,9 @@ func (c *compiler) checkOrder(m *model) {
 
 // complete tells whether enough is known of every handler to judge the model.
 func (m *model) complete() bool {
-	return len(m.handlers) > 0 && !slices.ContainsFunc(m.handlers, func(h *handler) bool {
-		return h.topic == nil || h.lost || h.out.Where == nil && len(h.key) != len(m.out.Key)
+	return len(m.handlers) > 0 && !m.unsure && !slices.ContainsFunc(m.handlers, func(h *handler) bool {
+		return h.topic == nil || h.topic.KeyedBy != "" && h.topic.keyedBy == "" ||
+			h.matched != len(h.out.Where) || h.out.Where == nil && len(h.key) != len(m.out.Key)
 	})
 }
 
@@ -99,13 +100,18 @@ func (m *model) findings() []finding {
 		return nil
 	}
 	f := &finder{model: m, fix: m.anchorAdvice()}
+	if f.fanOuts(); len(f.found) > 0 {
+		return f.found
+	}
 	for _, h := range m.handlers {
 		f.existence(h)
 		f.guard(h)
 		f.rowReads(h)
 	}
 	for i := range m.out.Columns {
-		f.column(m.out.Columns[i].Name)
+		if col := &m.out.Columns[i]; !m.isKey(col.Name) && col.Generated == "" {
+			f.column(col.Name)
+		}
 	}
 	for _, check := range m.out.Checks {
 		f.add(m.path+".checks["+check.Name+"]", []string{}, "%s: whether the check refuses an event would depend on which of two events is read first. %s; or accept it with order: Arrival",
@@ -123,6 +129,19 @@ type finder struct {
 
 func (f *finder) add(path string, columns []string, format string, args ...any) {
 	f.found = append(f.found, finding{path: path, message: fmt.Sprintf(format, args...), columns: columns})
+}
+
+// fanOuts finds those that alone keep the model from being single-source; they concern every column.
+func (f *finder) fanOuts() {
+	rest := slices.DeleteFunc(slices.Clone(f.handlers), func(h *handler) bool { return h.out.Where != nil })
+	if len(rest) == 0 || !ordered(rest, f.out.Key) {
+		return
+	}
+	for _, h := range f.handlers {
+		if h.out.Where != nil && !ordered(append(slices.Clone(rest), h), f.out.Key) {
+			f.existence(h)
+		}
+	}
 }
 
 // existence finds handlers for which it matters whether the row is there already.
@@ -174,6 +193,12 @@ func (f *finder) guard(h *handler) {
 	}
 }
 
+// guards tells whether the handler has a version, and that version guards the column.
+func (m *model) guards(h *handler, column string) bool {
+	g := m.group(h)
+	return g != nil && (g.Column == column || slices.Contains(g.Columns, column))
+}
+
 // writers are the handlers that write a column; a delete that keeps the row writes all of them.
 func (m *model) writers(column string) []*handler {
 	var out []*handler
@@ -212,8 +237,8 @@ func (f *finder) column(column string) {
 	for _, h := range writers {
 		operations[h.does(column)] = true
 		decided = decided && f.decided(h)
-		if g := f.group(h); g != nil && (g.Column == column || slices.Contains(g.Columns, column)) {
-			versions[g.Column] = true
+		if f.guards(h, column) {
+			versions[h.out.VersionBy.Column] = true
 		} else {
 			bare = true
 		}
@@ -235,6 +260,8 @@ func (f *finder) column(column string) {
 	fix := lowerFirst(f.fix) + "; or accept it with order: Arrival"
 	for _, h := range writers {
 		switch path := h.pathOf(column); {
+		case len(versions) > 0 && bare && f.guards(h, column):
+			// What is to be mended stands in the others.
 		case len(versions) > 0 && bare:
 			f.add(path, []string{column}, "%s: column %s would depend on which of two events is read first, since some of its handlers have a version and some have none. Give all of them versionBy; or %s", why, column, fix)
 		case !decided:

@@ -169,6 +169,6 @@ func (r reporter) topicField(path, source string, t value.Type, hint string) {
 		return
 	}
 	if p.Type() == expr.TypeNull || p.CheckColumn(t) != nil {
-		r.invalid(path, "the expression is a %s, and must be a %s; write %s", p.Type(), t, hint)
+		r.invalid(path, "the expression is of type %s, and must be a %s; write %s", p.Type(), t, hint)
 	}
 }

@@ -27,7 +27,7 @@ func (r reporter) upcasts(t *topic) {
 		}
 		r.upcastEvents(path, t, u)
 		if p := r.topicExpression(path+".when", u.When); p != nil && p.Type() != expr.TypeBool && p.Type() != expr.TypeDyn {
-			r.invalid(path+".when", "the expression is a %s, and a condition must be a bool; write a comparison", p.Type())
+			r.invalid(path+".when", "the expression is of type %s, and a condition must be a bool; write a comparison", p.Type())
 		}
 		if len(u.Set) == 0 && len(u.Unset) == 0 && u.Type == "" {
 			r.invalid(path, "the upcast does nothing; give it set, unset or type")
@@ -42,7 +42,7 @@ func (r reporter) upcasts(t *topic) {
 				r.invalid(at, "member %s is in unset, too; remove one", name)
 			}
 			if p := r.topicExpression(at, u.Set[name]); p != nil && slices.Contains(notJSON, p.Type()) {
-				r.invalid(at, "the expression is a %s, which a payload cannot hold; write string(...)", p.Type())
+				r.invalid(at, "the expression is of type %s, which a payload cannot hold; write string(...)", p.Type())
 			}
 		}
 		for _, name := range u.Unset {
@@ -62,8 +62,11 @@ func (r reporter) upcastEvents(path string, t *topic, u *contract.Upcast) {
 	}
 }
 
-// memberName warns of what looks like a path: members of members are not reached by name.
+// memberName warns of names that were hardly meant: members of members are not reached by a path.
 func (r reporter) memberName(path, name string) {
+	if trap := yamlTrap(name); trap != "" {
+		r.advise(path, "the member is named %q%s", name, trap)
+	}
 	if before, after, ok := strings.Cut(name, "."); ok && before != "" && after != "" {
 		r.advise(path, "%q is taken as the name of one member, with a point in it; to change a member of %s, set %s as a whole", name, before, before)
 	}

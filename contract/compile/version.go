@@ -17,6 +17,8 @@ import (
 var versionKinds = []value.Kind{value.Int32, value.Int64, value.Decimal, value.Text, value.Timestamp, value.Date}
 
 func (m *model) checkVersions(specs []v1alpha1.VersionGroup) {
+	before := len(*m.problems)
+	defer func() { m.unsure = len(*m.problems) > before }()
 	for i := range specs {
 		spec := &specs[i]
 		path := m.path + ".versions[" + spec.Column + "]"
@@ -98,6 +100,7 @@ func (m *model) checkVersionBy(h *handler) {
 	column, source := h.out.VersionBy.Column, h.out.VersionBy.Value
 	path := h.path + ".versionBy." + column
 	if m.groupOf(column) == nil {
+		m.unsure = true
 		m.invalid(path, "the model has no version group with column %s; declare it in versions, with the columns that it guards%s", column, yamlTrap(column))
 	}
 	e := m.expression(h, path, source, sightEvent)
@@ -131,6 +134,7 @@ func (m *model) checkVersionedDelete(h *handler) {
 		}
 	}
 	if len(rest) > 0 {
+		m.unsure = true
 		m.invalid(h.path+".delete", "a delete with versionBy needs one version that guards all columns outside the key, and %s does not guard %s; add them to the group, or write a flag instead of deleting",
 			g.Column, strings.Join(rest, ", "))
 	}

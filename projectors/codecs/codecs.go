@@ -59,6 +59,8 @@ const (
 	ReasonRegistryUnreachable = "SchemaRegistryUnreachable"
 	// ReasonRegistryUnauthorized says that the registry refuses the credentials, or that they are not there.
 	ReasonRegistryUnauthorized = "SchemaRegistryUnauthorized"
+	// ReasonSchemaPending says that the registry has been asked and has not answered yet.
+	ReasonSchemaPending = "SchemaPending"
 	// ReasonSchemaMissing says that the registry has no schema of the id.
 	ReasonSchemaMissing = "SchemaMissing"
 	// ReasonSchemaUnusable says that the registry has the schema, and that this release cannot read with it.

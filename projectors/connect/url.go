@@ -143,3 +143,20 @@ func (d *postgresDatabase) Close() error {
 	defer cancel()
 	return postgres.DropSchemas(ctx, d.config)
 }
+
+// Redact is a store's URL without its password, for messages.
+func Redact(storeURL string) string {
+	u, err := url.Parse(storeURL)
+	if err != nil || u.User == nil {
+		scheme, _, _ := strings.Cut(storeURL, ":")
+		if scheme == "memory" || scheme == "sqlite" {
+			return storeURL
+		}
+		return scheme + ":..."
+	}
+	if u.User.Username() != "" {
+		u.User = url.User(u.User.Username())
+	}
+	u.RawQuery = ""
+	return u.String()
+}

@@ -348,6 +348,15 @@ func (c *committer) tryPiece(ctx context.Context, u *unit, p piece) error {
 		if !c.current(part) {
 			return errVoid
 		}
+		if part.wait != nil {
+			// This evaluator has to learn a schema that the first one knew.
+			c.waits(part)
+			wait.sleep(ctx)
+			if c.folder.fold(part, p.records, p.next); part.wait == nil {
+				c.waited(part)
+			}
+			continue
+		}
 		req := c.build([]*unit{part})
 		err := c.e.cfg.Writer.Commit(ctx, req)
 		var fenced *stores.FencedError

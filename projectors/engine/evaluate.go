@@ -19,7 +19,7 @@ import (
 func (s *session) evaluate(ctx context.Context, in <-chan *unit) {
 	f := s.e.newFolder()
 	// halted holds, by partition, one more than the serial of the units that
-	// follow an event which could not be applied.
+	// follow an event which could not be applied, or read.
 	halted := make(map[*partition]int)
 	for u := range in {
 		if ctx.Err() != nil || halted[u.p] == u.serial+1 || !s.current(u) {
@@ -27,12 +27,22 @@ func (s *session) evaluate(ctx context.Context, in <-chan *unit) {
 			continue
 		}
 		f.fold(u, u.batch.Records, u.batch.Next)
-		if u.stop != nil {
-			// This batch and those before it still commit; those after do not.
+		// This batch and those before it still commit; those after do not.
+		switch {
+		case u.stop != nil:
 			halted[u.p] = u.serial + 1
 			s.mu.Lock()
 			s.stopLocked(u.p, u.stop)
 			s.mu.Unlock()
+		case u.wait != nil:
+			halted[u.p] = u.serial + 1
+			s.waits(u)
+		default:
+			s.waited(u)
+		}
+		if u.wait != nil && u.next == u.batch.First {
+			s.finish(u) // there is nothing to commit, and the next attempt waits for nothing else
+			continue
 		}
 		u.stagedAt = time.Now()
 		s.staged <- u // the committer reads until every evaluator has left
@@ -51,9 +61,10 @@ func (e *Engine) newFolder() *folder {
 }
 
 // fold evaluates records into u, setting next to the position after them, or
-// to the first record that cannot be applied together with the stop.
+// to the first record that cannot be applied together with the stop, or that
+// cannot be read now together with the wait.
 func (f *folder) fold(u *unit, records []event.Record, next int64) {
-	u.rows, u.next, u.events, u.applied, u.stop = nil, next, 0, 0, nil
+	u.rows, u.next, u.events, u.applied, u.stop, u.wait = nil, next, 0, 0, nil, nil
 	for i := range records {
 		r := &records[i]
 		effects, outcome, err := f.eval.Handle(u.p.tp, r, f.effects[:0])
@@ -63,6 +74,10 @@ func (f *folder) fold(u *unit, records []event.Record, next int64) {
 				u.rows = fold.NewBatch(f.models)
 			}
 			err = u.rows.Apply(effects...)
+		}
+		if errors.As(err, &u.wait) {
+			u.next = r.Offset
+			return
 		}
 		if err != nil {
 			u.next, u.stop = r.Offset, StopFor(r.Offset, err)

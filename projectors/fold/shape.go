@@ -178,8 +178,11 @@ func (t *table) touch(c *cell, arms Arms) (Touch, bool) {
 		if k.Rules.Distinct {
 			return 0, false
 		}
+		head, _ := def.([]value.Value)
 		_, fits := c.on(k, def)
-		return Concat, fits || arms != Upsert
+		// The new row's list, less the default, stands for the operand in an upsert.
+		whole := len(head) == 0 || k.Rules.MaxItems == 0 || len(head)+len(c.items) <= k.Rules.MaxItems
+		return Concat, arms != Upsert || fits && whole
 	case cellMerge:
 		return 0, false
 	case cellRare:

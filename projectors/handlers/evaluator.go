@@ -83,6 +83,7 @@ func (e *Evaluator) lane(name string) (*lane, error) {
 // The effects stay valid after the record's buffer is released.
 func (e *Evaluator) Handle(tp event.TopicPartition, rec *event.Record, out []fold.Effect) ([]fold.Effect, Outcome, error) {
 	n := len(out)
+	e.act.Type = "" // whatever Handle gets to, the last record's type is over
 	out, o, err := e.handle(tp, rec, out)
 	if err != nil {
 		return out[:n], Outcome{}, err
@@ -92,7 +93,6 @@ func (e *Evaluator) Handle(tp event.TopicPartition, rec *event.Record, out []fol
 
 func (e *Evaluator) handle(tp event.TopicPartition, rec *event.Record, out []fold.Effect) ([]fold.Effect, Outcome, error) {
 	o := Outcome{Time: rec.Time()}
-	e.act.Type = ""
 	l, err := e.lane(tp.Topic)
 	if err != nil {
 		return out, o, err

@@ -4,6 +4,8 @@
 package handlers
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"strings"
 
 	"github.com/projectionist-dev/projectionist/projectors/event"
@@ -14,15 +16,21 @@ import (
 // path: for tools that explain. An event that fails may have told of effects before.
 func (e *Evaluator) Observe(f func(handler string, effect *fold.Effect)) { e.observe = f }
 
-// MessageKey gives the message key that the topic's keyedBy asks for, for tools
-// that write events; nil where nothing is declared or known of the topic. The
-// record's own key is not looked at.
+// EventType gives the type of the record that Handle saw last, for tools that
+// explain; it is "" where the record could not be read or the topic has no types.
+func (e *Evaluator) EventType() string { return strings.Clone(e.act.Type) }
+
+// MessageKey gives the message key that the topic's keyedBy asks for, in the form
+// of the topic's keys, for tools that write events; nil where nothing is declared
+// or the record has no value. The record's own key is not looked at.
 func (e *Evaluator) MessageKey(topic string, rec *event.Record) ([]byte, error) {
 	l, err := e.lane(topic)
 	if err != nil || l == nil || l.topic.keyedBy == nil || rec.Value == nil {
 		return nil, err
 	}
-	doc, err := l.decoder.Decode(rec)
+	bare := *rec
+	bare.Key = nil
+	doc, err := l.decoder.Decode(&bare)
 	if err != nil || doc.Tombstone {
 		return nil, err
 	}
@@ -30,9 +38,17 @@ func (e *Evaluator) MessageKey(topic string, rec *event.Record) ([]byte, error) 
 	if err := e.identify(l); err != nil {
 		return nil, err
 	}
-	return l.topic.keyedBy.KeyText(&e.act)
+	text, err := l.topic.keyedBy.KeyText(&e.act)
+	if err != nil {
+		return nil, err
+	}
+	c := l.topic.contract
+	switch {
+	case c.KeyFormat == "Bytes":
+		return base64.StdEncoding.DecodeString(string(text))
+	case c.KeyFormat == "JSON" && c.KeyField != "":
+		return json.Marshal(map[string]string{c.KeyField: string(text)})
+	default:
+		return text, nil
+	}
 }
-
-// EventType gives the type of the record that Handle or MessageKey saw last; it
-// is "" where the record could not be read or the topic has none. For tools that explain.
-func (e *Evaluator) EventType() string { return strings.Clone(e.act.Type) }

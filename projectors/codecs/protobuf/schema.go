@@ -69,10 +69,9 @@ func (s *Schema) message(index []int) (protoreflect.MessageType, error) {
 	messages := s.file.Messages()
 	var d protoreflect.MessageDescriptor
 	for _, i := range index {
-		if i < 0 || i >= messages.Len() {
+		if d = declared(messages, i); d == nil {
 			return nil, ErrIndex
 		}
-		d = messages.Get(i)
 		messages = d.Messages()
 	}
 	if d == nil {
@@ -80,6 +79,22 @@ func (s *Schema) message(index []int) (protoreflect.MessageType, error) {
 	}
 	s.last, s.lastIndex = dynamicpb.NewMessageType(d), slices.Clone(index)
 	return s.last, nil
+}
+
+// declared is message i of those that the text declares: the types that map
+// fields stand for are none, as in Confluent's Java serialiser.
+func declared(messages protoreflect.MessageDescriptors, i int) protoreflect.MessageDescriptor {
+	for n := range messages.Len() {
+		m := messages.Get(n)
+		if m.IsMapEntry() {
+			continue
+		}
+		if i == 0 {
+			return m
+		}
+		i--
+	}
+	return nil
 }
 
 // ErrPayload says that bytes are not the message. The library's own words are

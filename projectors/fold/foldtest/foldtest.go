@@ -119,11 +119,6 @@ func Effect(models []fold.Model) *rapid.Generator[fold.Effect] {
 	})
 }
 
-// IsBlind tells whether effects have neither loaders nor fan-outs.
-func IsBlind(effects []fold.Effect) bool {
-	return !slices.ContainsFunc(effects, func(e fold.Effect) bool { return e.Load != nil || e.Where != nil })
-}
-
 func where(r *rapid.T, m *fold.Model) []fold.Match {
 	out := []fold.Match{}
 	for range rapid.IntRange(1, 2).Draw(r, "conditions") {
@@ -198,6 +193,11 @@ func changes(r *rapid.T, m *fold.Model) []fold.Change {
 		}
 	}
 	return out
+}
+
+// Change draws an operation that works on a column of a model, and an operand that obeys its rules.
+func Change(m *fold.Model, column int) *rapid.Generator[fold.Change] {
+	return rapid.Custom(func(r *rapid.T) fold.Change { return change(r, column, &m.Columns[column]) })
 }
 
 func change(r *rapid.T, column int, c *fold.Column) fold.Change {

@@ -74,6 +74,9 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 	case r.dataHash != c.DataHash:
 		return facts, invalid("revision %s is there with another data hash", c.Revision)
 	default:
+		if err := r.reindex(c); err != nil {
+			return facts, err
+		}
 		facts.Adopted = p.uid != c.Projection.UID
 	}
 	p.uid = c.Projection.UID

@@ -71,6 +71,9 @@ func (tx *transaction) fanOut(f fold.FanOut) error {
 			}
 		}
 	}
+	if len(keys) > stores.MaxFanOutRows {
+		return stores.FanOutTooLarge(tx.r.models[m].Name)
+	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		row, err := f.Apply(tx.row(m, key))
 		if err != nil {
@@ -114,11 +117,12 @@ type unique struct {
 func uniquesOf(c *contract.Contract, models []fold.Model) ([]unique, error) {
 	var out []unique
 	for m := range c.Models {
-		for i, index := range c.Models[m].Indexes {
+		for _, index := range c.Models[m].Indexes {
 			if !index.Unique {
 				continue
 			}
-			u := unique{model: m, path: fmt.Sprintf("models[%s].indexes[%d]", c.Models[m].Name, i), rows: map[string]string{}}
+			path := fmt.Sprintf("models[%s].indexes[%s]", c.Models[m].Name, strings.Join(index.Columns, ","))
+			u := unique{model: m, path: path, rows: map[string]string{}}
 			for _, name := range index.Columns {
 				at := slices.IndexFunc(models[m].Columns, func(c fold.Column) bool { return c.Name == name })
 				if at < 0 {
@@ -130,6 +134,29 @@ func uniquesOf(c *contract.Contract, models []fold.Model) ([]unique, error) {
 		}
 	}
 	return out, nil
+}
+
+// reindex replaces the unique indexes by those of a contract, if the rows obey them.
+func (r *revision) reindex(c *contract.Contract) error {
+	uniques, err := uniquesOf(c, r.models)
+	if err != nil {
+		return err
+	}
+	for i := range uniques {
+		u := &uniques[i]
+		for key, row := range r.rows[u.model] {
+			tuple, ok := u.tuple(row)
+			if !ok {
+				continue
+			}
+			if _, twice := u.rows[tuple]; twice {
+				return invalid("%s: rows have the same %s already", u.path, strings.Join(u.names(r), ", "))
+			}
+			u.rows[tuple] = key
+		}
+	}
+	r.uniques = uniques
+	return nil
 }
 
 func (u *unique) tuple(row []value.Value) (string, bool) {

@@ -164,6 +164,9 @@ func WithoutRegistry(c *contract.Contract) *contract.Contract {
 		if Decoded(out.Topics[i].Format) {
 			out.Topics[i].Format = "JSON"
 		}
+		if out.Topics[i].KeyFormat == "Avro" {
+			out.Topics[i].KeyFormat, out.Topics[i].KeyField = "Text", ""
+		}
 	}
 	return &out
 }

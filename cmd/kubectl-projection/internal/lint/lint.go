@@ -6,10 +6,8 @@ package lint
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -207,28 +205,35 @@ func (l *linter) compile() {
 		}
 	}
 	for _, t := range l.resources.Topics {
-		broker := l.broker(t)
-		for _, problem := range compile.CheckTopic(t.Value, broker) {
+		for _, problem := range compile.CheckTopic(t.Value, l.brokerOf(t)) {
 			l.compiled(t.Object, problem)
 		}
-		if broker == nil && !used[t.Name] && t.Value.Spec.BrokerRef.Name != "" {
-			l.compiled(t.Object, compile.Problem{
-				Path: "brokerRef", Reason: compile.ReasonReferenceMissing, Severity: compile.Error,
-				Message: fmt.Sprintf("there is no EventBroker %q in this namespace; create it, or correct the name", t.Value.Spec.BrokerRef.Name),
-			})
+		if !used[t.Name] {
+			l.reference(t)
 		}
 	}
 }
 
-// broker finds the EventBroker of a topic; nil if it is not among the files.
-func (l *linter) broker(t manifests.Of[v1alpha1.EventTopic]) *v1alpha1.EventBroker {
-	i := slices.IndexFunc(l.resources.Brokers, func(b manifests.Of[v1alpha1.EventBroker]) bool {
-		return b.Name == t.Value.Spec.BrokerRef.Name && manifests.SameNamespace(b.Namespace, t.Namespace)
-	})
-	if i < 0 {
-		return nil
+// brokerOf gives the broker of a topic; nil where it is not in the files.
+func (l *linter) brokerOf(t manifests.Of[v1alpha1.EventTopic]) *v1alpha1.EventBroker {
+	for _, b := range l.resources.Brokers {
+		if b.Name == t.Value.Spec.BrokerRef.Name && manifests.SameNamespace(b.Namespace, t.Namespace) {
+			return b.Value
+		}
 	}
-	return l.resources.Brokers[i].Value
+	return nil
+}
+
+// reference checks the one reference of a topic that no projection uses.
+func (l *linter) reference(t manifests.Of[v1alpha1.EventTopic]) {
+	name := t.Value.Spec.BrokerRef.Name
+	if name == "" || l.brokerOf(t) != nil {
+		return
+	}
+	l.compiled(t.Object, compile.Problem{
+		Path: "brokerRef", Reason: compile.ReasonReferenceMissing, Severity: compile.Error,
+		Message: fmt.Sprintf("there is no EventBroker %q in this namespace; create it, or correct the name", name),
+	})
 }
 
 func (l *linter) compiled(o *manifests.Object, p compile.Problem) {
@@ -244,6 +249,17 @@ func (l *linter) compiled(o *manifests.Object, p compile.Problem) {
 		return
 	}
 	message, fix := split(p.Message)
+	text := o.Locate(path).Text()
+	if p.Column > 0 && p.Column <= len(text)+1 {
+		p.Column = wordStart(text, p.Column)
+		message, fix = expressionHint(message, fix, text, p.Column)
+	}
+	if fix == "" && strings.HasPrefix(message, "type mismatch") {
+		fix = "correct the expression, or the column's type"
+	}
+	if near := l.nearColumn(o, path, message); near != "" {
+		fix = "did you mean " + near + "? Otherwise " + fix
+	}
 	f := Finding{Severity: Severity(p.Severity), Reason: p.Reason, Message: message, Fix: fix}
 	if p.Reason == compile.ReasonReferenceMissing {
 		path, f.Fix = l.missing(o, path, fix)
@@ -260,46 +276,6 @@ func modelOf(path string) string {
 		return path[:i+1]
 	}
 	return path
-}
-
-// columnPrefix is how contract/expr says where in an expression it stopped; here the place is shown.
-var columnPrefix = regexp.MustCompile(`^(?:line \d+, )?column \d+: `)
-
-// split takes a message of the compiler apart into what is wrong and what to do.
-func split(message string) (wrong, fix string) {
-	message = columnPrefix.ReplaceAllString(message, "")
-	end, begin := len(message), len(message)
-	for _, sep := range []string{"; ", ": write ", ": use ", ". Use ", ". Write "} {
-		if i := strings.Index(message, sep); i >= 0 && i < end {
-			end, begin = i, i+strings.IndexByte(sep, ' ')+1
-		}
-	}
-	return message[:end], message[begin:]
-}
-
-// pointInto moves the last finding to a byte of the expression at the path, counted from 1.
-func (l *linter) pointInto(o *manifests.Object, path string, column int) {
-	place := o.Locate(path)
-	text := place.Text()
-	if !place.Found || column > len(text)+1 {
-		return
-	}
-	f := &l.report.Findings[len(l.report.Findings)-1]
-	f.Position, f.Length = place.Inside(utf8.RuneCountInString(text[:column-1]))
-	f.Length = min(f.Length, wordLength(text[column-1:]))
-	f.source = o.File.Line(f.Line)
-}
-
-// wordLength is the length of the name, number or operator at the beginning of an expression's rest.
-func wordLength(s string) int {
-	n := 0
-	for _, r := range s {
-		if n > 0 && !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.", r) {
-			break
-		}
-		n++
-	}
-	return max(1, n)
 }
 
 func specPath(path string) string {

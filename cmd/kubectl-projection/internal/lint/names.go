@@ -10,6 +10,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/schemas"
 )
 
@@ -64,7 +65,7 @@ func (l *linter) missing(o *manifests.Object, path, fix string) (at, better stri
 	if kind == "" || !place.Found {
 		return path, fix
 	}
-	looked := fmt.Sprintf("looked in %s (%s)", strings.Join(l.set.Paths, ", "), count(len(l.set.Files), "file"))
+	looked := fmt.Sprintf("looked in %s (%s)", strings.Join(l.set.Paths, ", "), output.Count(len(l.set.Files), "file"))
 	var names []string
 	for _, other := range l.set.Objects {
 		if other.Kind != kind {
@@ -103,10 +104,3 @@ func referred(path string) string {
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
-func count(n int, noun string) string {
-	if n == 1 || noun == "advice" {
-		return fmt.Sprintf("%d %s", n, noun)
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

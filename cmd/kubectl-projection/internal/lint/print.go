@@ -33,7 +33,7 @@ func Print(p *output.Printer, r *Report) {
 			p.Printf("%s", wrap(f.Fix))
 		}
 	}
-	p.Printf("%s, %s, %s\n", count(r.Files, "file"), count(r.Errors, "error"), count(r.Advice, "advice"))
+	p.Printf("%s, %s, %d advice\n", output.Count(r.Files, "file"), output.Count(r.Errors, "error"), r.Advice)
 }
 
 // subject names the field; the object only where it is not the Projection, whose fields speak for themselves.

@@ -120,3 +120,11 @@ func join(formats []Format) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// Count writes a number of things: 1 file, 2 files.
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

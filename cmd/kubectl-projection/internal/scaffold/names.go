@@ -97,7 +97,9 @@ func (f *Field) expression() string {
 	return b.String()
 }
 
-func celText(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'" }
+func celText(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+}
 
 // plain is what YAML takes as text without quotes, also within brackets.
 var plain = regexp.MustCompile(`^[A-Za-z][-A-Za-z0-9_./?()]*$`)

@@ -65,8 +65,15 @@ type Sample struct {
 	// Key is the message key; empty where it follows from the payload.
 	Key     string
 	Headers map[string]string
-	// Value is the payload: maps, lists, strings, json.Number, bools and nil.
-	Value any
+	// Value is the payload: maps, lists, strings, json.Number, bools and nil. Event is what of it expressions read as event.
+	Value, Event any
+}
+
+func (s *Sample) header(name, text string) {
+	if s.Headers == nil {
+		s.Headers = map[string]string{}
+	}
+	s.Headers[name] = text
 }
 
 // find gives the value at a path, and whether it is there.

@@ -7,7 +7,10 @@ import "strings"
 
 // Nearest gives the candidate that a mistyped word probably stands for; empty where none is near. Case is not counted.
 func Nearest(word string, candidates []string) string {
-	best, distance := "", max(1, len(word)/3)+1
+	best, distance := "", max(2, len(word)/3)+1
+	if len(word) < 4 {
+		distance = 2
+	}
 	for _, c := range candidates {
 		if d := edits(strings.ToLower(word), strings.ToLower(c)); d < distance {
 			best, distance = c, d
