@@ -6,30 +6,24 @@ package codecs
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
+
+	"github.com/projectionist-dev/projectionist/projectors/codecs/jsontext"
 )
 
 // Limits of a payload.
 const (
 	// MaxBytes bounds one payload.
-	MaxBytes = 8 << 20
+	MaxBytes = jsontext.MaxBytes
 	// MaxDepth bounds its nesting.
 	MaxDepth = fastjson.MaxDepth
 	// keepBytes is the largest payload whose parse tree is kept for the next one.
 	keepBytes = 256 << 10
 )
 
-// DecodeError says why a payload cannot be read.
-type DecodeError struct{ Message string }
-
-func (e *DecodeError) Error() string { return e.Message }
-
-func decodeError(format string, args ...any) error {
-	return &DecodeError{fmt.Sprintf(format, args...)}
-}
+var errTooLong = decodeError("the payload is longer than %d bytes", MaxBytes)
 
 // JSON decodes JSON payloads. It belongs to one goroutine.
 type JSON struct {
@@ -45,15 +39,11 @@ func (d *JSON) Decode(b []byte) (Doc, error) {
 	case len(b) == 0:
 		return Doc{}, decodeError("the payload is empty")
 	case len(b) > MaxBytes:
-		return Doc{}, decodeError("the payload is longer than %d bytes", MaxBytes)
+		return Doc{}, errTooLong
 	case !utf8.Valid(b):
 		return Doc{}, decodeError("the payload is not valid UTF-8")
 	}
-	if d.large {
-		// A parse tree is many times its payload: one large event must not pin it.
-		d.parser = fastjson.Parser{}
-	}
-	d.large = len(b) > keepBytes
+	d.makeRoom(len(b))
 	// The parser goes first: it bounds the depth that the validator recurses to.
 	v, err := d.parser.ParseBytes(b)
 	if err != nil || fastjson.ValidateBytes(b) != nil {
@@ -68,6 +58,36 @@ func (d *JSON) Decode(b []byte) (Doc, error) {
 		return Doc{}, decodeError(`the payload escapes half a surrogate pair (\ud800 to \udfff)`)
 	}
 	return Doc{Value: v, Escaped: escaped}, nil
+}
+
+// makeRoom is called before a text of n bytes is parsed.
+func (d *JSON) makeRoom(n int) {
+	if d.large {
+		// A parse tree is many times its payload: one large event must not pin it.
+		d.parser = fastjson.Parser{}
+	}
+	d.large = n > keepBytes
+}
+
+// into is Decode for a Doc that holds other things already.
+func (d *JSON) into(b []byte, doc *Doc) error {
+	v, err := d.Decode(b)
+	doc.Value, doc.Escaped = v.Value, v.Escaped
+	return err
+}
+
+// written parses what was written as JSON from another format.
+func (d *JSON) written(w *jsontext.Writer, doc *Doc) error {
+	if err := w.Err(); err != nil {
+		return decodeError("the payload cannot be read: %v", err)
+	}
+	d.makeRoom(len(w.Bytes()))
+	v, err := d.parser.ParseBytes(w.Bytes())
+	if err != nil {
+		return decodeError("the payload is nested deeper than %d levels", MaxDepth)
+	}
+	doc.Value, doc.Escaped = v, w.Escaped()
+	return nil
 }
 
 func isControl(r rune) bool { return r < 0x20 }
