@@ -50,7 +50,7 @@ bench: ## Measure throughput, latency and memory on real parts.
 
 .PHONY: build
 build: ## Build the binaries to bin/.
-	go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/...
+	go build -trimpath -ldflags='-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 .PHONY: image
 image: ## Build the container image with a container engine.

@@ -105,6 +105,14 @@ func Max(a, b Value) Value {
 	return a
 }
 
+// Min is the lesser of a and b by Compare, or the one that is not NULL.
+func Min(a, b Value) Value {
+	if a == nil || b != nil && Compare(b, a) < 0 {
+		return b
+	}
+	return a
+}
+
 // Compare orders two values of one type: negative, zero or positive. NULL comes
 // first, false before true, text and json bytewise, arrays element by element
 // and then by length. Values of different types compare in an arbitrary but
@@ -136,6 +144,8 @@ func Compare(a, b Value) int {
 	case [16]byte:
 		y := b.([16]byte)
 		return bytes.Compare(x[:], y[:])
+	case TimeOfDay:
+		return cmp.Compare(x, b.(TimeOfDay))
 	case JSON:
 		return strings.Compare(string(x), string(b.(JSON)))
 	case []byte:
@@ -165,6 +175,7 @@ const (
 	tagJSON
 	tagBytes
 	tagArray
+	tagTimeOfDay
 	tagUnknown
 )
 
@@ -192,6 +203,8 @@ func tagOf(v Value) byte {
 		return tagBytes
 	case []Value:
 		return tagArray
+	case TimeOfDay:
+		return tagTimeOfDay
 	default:
 		return tagUnknown
 	}

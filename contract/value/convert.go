@@ -41,6 +41,8 @@ func Describe(in any) string {
 		return "a double"
 	case time.Time:
 		return "a timestamp"
+	case TimeOfDay:
+		return "a time of day"
 	case time.Duration:
 		return "a duration"
 	case []byte, [16]byte:
@@ -69,6 +71,8 @@ func (t Type) expected() string {
 		return "a timestamp or a string in RFC 3339 form"
 	case Date:
 		return "a date as a string, such as 2006-01-02"
+	case Time:
+		return "a time of day as a string, such as 15:04:05"
 	case UUID:
 		return "a uuid as a string"
 	case Bytes:
@@ -94,6 +98,7 @@ func (t Type) mismatch(in any) error { return errf("%s, expected %s", Describe(i
 //	                                    p digits; a double is an error
 //	timestamp     timestamp, string     RFC 3339; cut to whole microseconds (towards the past); years 1 to 9999
 //	date          string, timestamp     2006-01-02; a timestamp must be midnight UTC
+//	time          string                15:04, 15:04:05 or 15:04:05.999999, without a zone; cut to whole microseconds
 //	uuid          string                8-4-4-4-12 hex digits, either case
 //	json          anything but bytes    canonical text: sorted keys, no spaces; nested null stays null, a
 //	                                    timestamp becomes its RFC 3339 text; at most MaxTextBytes
@@ -125,6 +130,8 @@ func (t Type) Convert(in any) (Value, error) {
 		return t.convertTimestamp(in)
 	case Date:
 		return t.convertDate(in)
+	case Time:
+		return t.convertTime(in)
 	case UUID:
 		if s, ok := in.(string); ok {
 			return parseUUID(s, false)
@@ -144,8 +151,8 @@ func (t Type) Convert(in any) (Value, error) {
 
 // ConvertKey is Convert for key columns. It is injective, so that two message
 // keys never become one row: nothing is rounded, a uuid must be in lower case, a
-// timestamp given as a string must be in the form that Format gives (UTC, "Z",
-// no trailing zeros), text is bounded by MaxKeyTextBytes, and null is an error.
+// timestamp or a time of day given as a string must be in the form that Format
+// gives (UTC, "Z", no trailing zeros), text is bounded by MaxKeyTextBytes, and null is an error.
 func (t Type) ConvertKey(in any) (Value, error) {
 	if in == nil {
 		return nil, errf("null, and a key column must not be null")
@@ -175,6 +182,12 @@ func (t Type) ConvertKey(in any) (Value, error) {
 			}
 		}
 		return v, nil
+	case Time:
+		v, err := t.Convert(in)
+		if err == nil && t.Format(v) != in {
+			return nil, errf("not in the canonical form of a time of day that a key column needs: hours, minutes and seconds, at most six digits after them, no trailing zeros")
+		}
+		return v, err
 	}
 	if !t.CanKey() {
 		return nil, errf("of type %s, which cannot be part of a key", t)
@@ -328,6 +341,50 @@ func (t Type) convertDate(in any) (Value, error) {
 		return d, nil
 	}
 	return nil, t.mismatch(in)
+}
+
+// convertTime takes no timestamp: which zone's clock it means is the expression's to say.
+func (t Type) convertTime(in any) (Value, error) {
+	switch x := in.(type) {
+	case string:
+		if v, ok := parseTimeOfDay(x); ok {
+			return v, nil
+		}
+		return nil, errf("a string that is not a time of day, such as 15:04 or 15:04:05.25")
+	case time.Time:
+		return nil, errf("a timestamp, expected a time of day: write its hours, minutes and seconds as a string such as 15:04:05")
+	}
+	return nil, t.mismatch(in)
+}
+
+// parseTimeOfDay reads HH:MM[:SS[.fraction]], the fraction of one to nine digits.
+func parseTimeOfDay(s string) (TimeOfDay, bool) {
+	clock, fraction, hasFraction := strings.Cut(s, ".")
+	if len(clock) != len("15:04") && len(clock) != len("15:04:05") || hasFraction && len(clock) != len("15:04:05") {
+		return 0, false
+	}
+	var parts [3]TimeOfDay
+	for i := 0; i < len(clock); i += 3 {
+		tens, ones := clock[i]-'0', clock[i+1]-'0'
+		if tens > 9 || ones > 9 || i > 0 && clock[i-1] != ':' {
+			return 0, false
+		}
+		parts[i/3] = TimeOfDay(tens)*10 + TimeOfDay(ones)
+	}
+	if parts[0] > 23 || parts[1] > 59 || parts[2] > 59 || hasFraction && (fraction == "" || len(fraction) > 9) {
+		return 0, false
+	}
+	out := parts[0]*microsPerHour + parts[1]*microsPerMinute + parts[2]*microsPerSecond
+	unit := TimeOfDay(microsPerSecond)
+	for i := range len(fraction) {
+		d := fraction[i] - '0'
+		if d > 9 {
+			return 0, false
+		}
+		unit /= 10
+		out += TimeOfDay(d) * unit
+	}
+	return out, true
 }
 
 func parseUUID(s string, lowerOnly bool) (Value, error) {

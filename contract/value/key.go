@@ -46,6 +46,8 @@ func AppendKey(dst []byte, v Value) []byte {
 		return appendEscaped(dst, string(x))
 	case []byte:
 		return appendEscaped(dst, string(x))
+	case TimeOfDay:
+		return binary.BigEndian.AppendUint64(dst, uint64(x))
 	case []Value:
 		for _, e := range x {
 			dst = AppendKey(dst, e)

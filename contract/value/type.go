@@ -25,6 +25,7 @@ const (
 	UUID
 	JSONKind
 	Bytes
+	Time
 )
 
 // Limits of types and values (Law 10).
@@ -50,12 +51,12 @@ type Type struct {
 
 var kindNames = [...]string{
 	Text: "text", Bool: "bool", Int32: "int32", Int64: "int64", Float64: "float64", Decimal: "decimal",
-	Timestamp: "timestamp", Date: "date", UUID: "uuid", JSONKind: "json", Bytes: "bytes",
+	Timestamp: "timestamp", Date: "date", UUID: "uuid", JSONKind: "json", Bytes: "bytes", Time: "time",
 }
 
 // TypesHelp names every type, for messages.
 const TypesHelp = "text, bool, int32, int64, float64, decimal(p,s) with p from 1 to 38 and s from 0 to p, " +
-	"timestamp, date, uuid, json, bytes, and arrays of all but json and bytes, such as text[]"
+	"timestamp, date, time, uuid, json, bytes, and arrays of all but json and bytes, such as text[]"
 
 // Parse reads the canonical text of a type: "text", "decimal(12,2)", "int64[]".
 // Spaces inside the parentheses of decimal are allowed, nothing else is.
@@ -133,7 +134,7 @@ func (t Type) Elem() Type { t.Array = false; return t }
 // whose values have several spellings (1.0 and 1.00) may not.
 func (t Type) CanKey() bool {
 	switch t.Kind {
-	case Text, Bool, Int32, Int64, UUID, Date, Timestamp:
+	case Text, Bool, Int32, Int64, UUID, Date, Time, Timestamp:
 		return !t.Array
 	default:
 		return false
@@ -146,10 +147,13 @@ func (t Type) CanAdd() bool {
 	return !t.Array && (t.Kind == Int32 || t.Kind == Int64 || t.Kind == Decimal)
 }
 
+// CanMin tells whether `min` works on this type.
+func (t Type) CanMin() bool { return t.CanMax() }
+
 // CanMax tells whether `max` works on this type.
 func (t Type) CanMax() bool {
 	switch t.Kind {
-	case Text, Int32, Int64, Float64, Decimal, Timestamp, Date:
+	case Text, Int32, Int64, Float64, Decimal, Timestamp, Date, Time:
 		return !t.Array
 	default:
 		return false
@@ -158,3 +162,6 @@ func (t Type) CanMax() bool {
 
 // CanAppend tells whether `append` works on this type.
 func (t Type) CanAppend() bool { return t.Array }
+
+// CanMerge tells whether `merge` works on this type.
+func (t Type) CanMerge() bool { return t.Kind == JSONKind }

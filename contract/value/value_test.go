@@ -27,8 +27,8 @@ func dec(s string) *apd.Decimal {
 
 func TestParseType(t *testing.T) {
 	for _, s := range []string{
-		"text", "bool", "int32", "int64", "float64", "decimal(12,2)", "decimal(38,38)", "decimal(1,0)", "timestamp", "date", "uuid", "json", "bytes",
-		"text[]", "int64[]", "decimal(12,2)[]", "uuid[]", "timestamp[]",
+		"text", "bool", "int32", "int64", "float64", "decimal(12,2)", "decimal(38,38)", "decimal(1,0)", "timestamp", "date", "time", "uuid", "json", "bytes",
+		"text[]", "int64[]", "decimal(12,2)[]", "uuid[]", "timestamp[]", "time[]",
 	} {
 		typ, err := Parse(s)
 		if err != nil || typ.String() != s {
@@ -112,6 +112,18 @@ func TestConvert(t *testing.T) {
 		{"date", day, "2020-02-29", ""},
 		{"date", day.Add(1), "", "a timestamp with a time of day, expected a date: write date(...)"},
 		{"date", "2020-2-29", "", "a string that is not a date, such as 2006-01-02"},
+		{"time", "00:00", "00:00:00", ""},
+		{"time", "23:59:59.9999999", "23:59:59.999999", ""},
+		{"time", "07:08:09.050", "07:08:09.05", ""},
+		{"time", "24:00:00", "", "a string that is not a time of day, such as 15:04 or 15:04:05.25"},
+		{"time", "23:59:60", "", "a string that is not a time of day, such as 15:04 or 15:04:05.25"},
+		{"time", "12:00Z", "", "a string that is not a time of day, such as 15:04 or 15:04:05.25"},
+		{"time", "12:00.5", "", "a string that is not a time of day, such as 15:04 or 15:04:05.25"},
+		{"time", "12:00:00.", "", "a string that is not a time of day, such as 15:04 or 15:04:05.25"},
+		{"time", "1:00:00", "", "a string that is not a time of day, such as 15:04 or 15:04:05.25"},
+		{"time", "12-00-00", "", "a string that is not a time of day, such as 15:04 or 15:04:05.25"},
+		{"time", day, "", "a timestamp, expected a time of day: write its hours, minutes and seconds as a string such as 15:04:05"},
+		{"time", int64(5), "", "an int, expected a time of day as a string, such as 15:04:05"},
 		{"uuid", "6BA7B810-9dad-11d1-80b4-00c04fd430c8", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", ""},
 		{"uuid", "{6ba7b810-9dad-11d1-80b4-00c04fd430c8}", "", "a string that is not a uuid in its 8-4-4-4-12 form"},
 		{"uuid", "6ba7b8109dad-11d1-80b4-00c04fd430c8a", "", "a string that is not a uuid in its 8-4-4-4-12 form"},
@@ -155,6 +167,7 @@ func TestConvertKeyIsInjective(t *testing.T) {
 		"int64":     {int64(1)},
 		"uuid":      {"6ba7b810-9dad-11d1-80b4-00c04fd430c8"},
 		"date":      {"2020-02-29"},
+		"time":      {"12:30:00", "12:30:00.5"},
 		"timestamp": {"2020-02-29T00:00:00Z", "2020-02-29T00:00:00.5Z", time.Date(2020, 1, 1, 0, 0, 0, 1000, time.UTC)},
 		"bool":      {true},
 	}
@@ -169,6 +182,7 @@ func TestConvertKeyIsInjective(t *testing.T) {
 		"text":          {nil, strings.Repeat("x", MaxKeyTextBytes+1), "a\x00"},
 		"uuid":          {"6BA7B810-9dad-11d1-80b4-00c04fd430c8", nil},
 		"timestamp":     {"2020-02-29T00:00:00+00:00", "2020-02-29T00:00:00.50Z", "2020-02-29T01:00:00+01:00", "2020-02-29T00:00:00.0000001Z", time.Date(2020, 1, 1, 0, 0, 0, 1, time.UTC)},
+		"time":          {"12:30", "12:30:00.0", "12:30:00.50", "12:30:00.0000001", nil},
 		"decimal(12,2)": {int64(1)},
 		"float64":       {int64(1)},
 		"json":          {"x"},
@@ -189,7 +203,7 @@ func TestConvertKeyOnPairs(t *testing.T) {
 	inputs := rapid.SampledFrom([]any{
 		"a", "A", "a ", "", "5", int64(5), int64(-5), uint64(5), dec("5.0"), dec("5.5"), true, "true", "2020-01-01", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00+00:00",
 		"2020-01-01T00:00:00.000Z", "2020-01-01T00:00:00.0000001Z", "2020-01-01T00:00:00.1Z", "2020-01-01T00:00:00.10Z", "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
-		"6BA7B810-9dad-11d1-80b4-00c04fd430c8", "6ba7b8109dad11d180b400c04fd430c8", "\u00e9", "e\u0301", 5.0, nil, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 1, 1, 0, 0, 0, 1, time.UTC),
+		"12:30", "12:30:00", "12:30:00.000", "12:30:00.0000001", "6BA7B810-9dad-11d1-80b4-00c04fd430c8", "6ba7b8109dad11d180b400c04fd430c8", "\u00e9", "e\u0301", 5.0, nil, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 1, 1, 0, 0, 0, 1, time.UTC),
 	})
 	// The text that the message key has for an input, as keyedBy is compared.
 	text := func(v any) string {
@@ -209,7 +223,7 @@ func TestConvertKeyOnPairs(t *testing.T) {
 		return ""
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		typ := MustParse(rapid.SampledFrom([]string{"text", "bool", "int32", "int64", "uuid", "date", "timestamp"}).Draw(t, "type"))
+		typ := MustParse(rapid.SampledFrom([]string{"text", "bool", "int32", "int64", "uuid", "date", "time", "timestamp"}).Draw(t, "type"))
 		x, y := inputs.Draw(t, "x"), inputs.Draw(t, "y")
 		vx, errX := typ.ConvertKey(x)
 		vy, errY := typ.ConvertKey(y)
@@ -227,7 +241,7 @@ func TestConvertKeyOnPairs(t *testing.T) {
 func TestParseText(t *testing.T) {
 	for s, in := range map[string]string{
 		"text": "anything", "bool": "true", "int32": "-7", "int64": "9223372036854775807", "float64": "0.1", "decimal(12,2)": "0.10", "timestamp": "2020-01-01T00:00:00Z",
-		"date": "2020-01-01", "uuid": "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "json": `{"a":[1,2.5,null]}`, "bytes": "AAE=", "text[]": `["a"]`, "decimal(12,2)[]": `[1.00,2.50]`, "int64[]": "[]",
+		"date": "2020-01-01", "time": "23:59:59.999999", "uuid": "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "json": `{"a":[1,2.5,null]}`, "bytes": "AAE=", "text[]": `["a"]`, "decimal(12,2)[]": `[1.00,2.50]`, "int64[]": "[]",
 	} {
 		typ := MustParse(s)
 		v, err := typ.ParseText(in)
@@ -237,7 +251,7 @@ func TestParseText(t *testing.T) {
 	}
 	for s, ins := range map[string][]string{
 		"bool": {"yes", ""}, "int32": {"", "1.5", "2147483648", "x", "NaN", "1_0"}, "decimal(12,2)": {"0.005", "1e20", "Infinity", "1."}, "float64": {"NaN", "Inf", "1e400"},
-		"bytes": {"?"}, "json": {"{", "1 2", ""}, "text[]": {"null", "a", "[1]"}, "uuid": {"x"}, "date": {"x"},
+		"bytes": {"?"}, "json": {"{", "1 2", ""}, "text[]": {"null", "a", "[1]"}, "uuid": {"x"}, "date": {"x"}, "time": {"x", ""},
 	} {
 		for _, in := range ins {
 			if v, err := MustParse(s).ParseText(in); err == nil {
@@ -305,6 +319,8 @@ func genOf(t *rapid.T, typ Type) Value {
 		return time.UnixMicro(rapid.Int64Range(-62135596800000000, 253402300799999999).Draw(t, "micros")).UTC()
 	case Date:
 		return time.Unix(86400*rapid.Int64Range(-700000, 2900000).Draw(t, "days"), 0).UTC()
+	case Time:
+		return TimeOfDay(rapid.Int64Range(0, 24*microsPerHour-1).Draw(t, "time"))
 	case UUID:
 		return [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "uuid"))
 	case JSONKind:
@@ -319,7 +335,7 @@ func genOf(t *rapid.T, typ Type) Value {
 }
 
 var allTypes = []string{
-	"text", "bool", "int32", "int64", "float64", "decimal(12,2)", "decimal(38,10)", "timestamp", "date", "uuid", "json", "bytes", "text[]", "int64[]", "decimal(12,2)[]", "timestamp[]",
+	"text", "bool", "int32", "int64", "float64", "decimal(12,2)", "decimal(38,10)", "timestamp", "date", "time", "uuid", "json", "bytes", "text[]", "int64[]", "decimal(12,2)[]", "timestamp[]", "time[]",
 }
 
 func TestKeysAreInjectiveOrderedAndPrefixFree(t *testing.T) {
@@ -415,5 +431,88 @@ func TestAdd(t *testing.T) {
 	}
 	if Max(nil, int64(1)) != int64(1) || Max(int64(2), int64(1)) != int64(2) || Max("a", "B") != "a" {
 		t.Error("Max")
+	}
+	if Min(nil, int64(1)) != int64(1) || Min(int64(1), nil) != int64(1) || Min(int64(2), int64(1)) != int64(1) || Min("a", "B") != "B" || Min(nil, nil) != nil {
+		t.Error("Min")
+	}
+}
+
+func TestMergeIsShallow(t *testing.T) {
+	for _, tt := range []struct {
+		base    Value
+		patches []Value
+		want    JSON
+	}{
+		{nil, []Value{JSON(`{"b":1,"a":{"x":null}}`)}, `{"a":{"x":null},"b":1}`},
+		{JSON(`{"a":{"x":1},"b":2}`), []Value{JSON(`{"a":{"y":1.50}}`)}, `{"a":{"y":1.50},"b":2}`},
+		{JSON(`{"a": 1, "b": [1, 2]}`), []Value{JSON(`{"a":null,"c":null}`)}, `{"b":[1, 2]}`},
+		{JSON(`[1]`), []Value{JSON(`{"a":1}`)}, `{"a":1}`},
+		{JSON(`{"a":1}`), []Value{JSON(`5`), JSON(`null`), JSON(`{}`)}, `{"a":1}`},
+		{JSON(`"x"`), []Value{JSON(`{}`)}, `{}`},
+		{nil, []Value{JSON(`{"a":1}`), JSON(`{"a":null}`), JSON(`{"é\"":9007199254740993}`)}, `{"é\"":9007199254740993}`},
+	} {
+		o := NewObject(tt.base)
+		for _, p := range tt.patches {
+			if err := o.Merge(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := o.JSON(); len(o.members) > 0 && o.size != len(got) {
+			t.Errorf("%s: its size is said to be %d", got, o.size)
+		}
+		if got := o.JSON(); got != tt.want {
+			t.Errorf("%v with %v is %s, want %s", tt.base, tt.patches, got, tt.want)
+		}
+	}
+}
+
+// The bound holds after each merge, so that it does not matter how many are applied together.
+func TestMergeIsBounded(t *testing.T) {
+	half := JSON(`{"a":"` + strings.Repeat("x", MaxTextBytes/2) + `"}`)
+	o := NewObject(half)
+	if err := o.Merge(half); err != nil {
+		t.Fatalf("the same member again: %v", err)
+	}
+	if err := o.Merge(JSON(strings.Replace(string(half), "a", "b", 1))); !errors.Is(err, ErrRange) {
+		t.Fatalf("two halves and their names: %v", err)
+	}
+}
+
+// What needs 64 bits only must come out as the conversion in full has it.
+func TestSmallNumbersAreConvertedAsLargeOnes(t *testing.T) {
+	done := 0
+	rapid.Check(t, func(t *rapid.T) {
+		p := rapid.IntRange(1, MaxPrecision).Draw(t, "p")
+		typ := Type{Kind: Decimal, Precision: uint8(p), Scale: uint8(rapid.IntRange(0, p).Draw(t, "s"))}
+		coeff := rapid.OneOf(rapid.Int64Range(-2000, 2000), rapid.Int64(), rapid.Map(rapid.IntRange(0, 18), func(n int) int64 { return 5 * pow10[max(0, n-1)] })).Draw(t, "coeff")
+		exponent := int32(rapid.IntRange(-25, 25).Draw(t, "exponent"))
+		out, ok := typ.RescaleSmall(coeff, exponent)
+		if !ok {
+			return
+		}
+		done++
+		want, err := typ.Convert(apd.New(coeff, exponent))
+		if err != nil || want.(*apd.Decimal).CmpTotal(apd.New(out, -int32(typ.Scale))) != 0 {
+			t.Fatalf("%d e%d to %s: %d, want %v, %v", coeff, exponent, typ, out, want, err)
+		}
+	})
+	if done == 0 {
+		t.Error("no number was small")
+	}
+}
+
+func TestShortNumberIsJSONNumber(t *testing.T) {
+	for s, want := range map[string]struct {
+		coeff    int64
+		exponent int32
+		ok       bool
+	}{
+		"0": {0, 0, true}, "-0": {0, 0, true}, "5.00": {5, 0, true}, "-1.50": {-150, -2, true}, "0.1": {1, -1, true}, "123456789012345678": {123456789012345678, 0, true},
+		"1234567890123456789": {}, "1e3": {}, "1.": {}, ".5": {}, "-": {}, "": {}, "1.2.3": {}, "0.12345678901234567890": {},
+	} {
+		coeff, exponent, ok := ShortNumber(s)
+		if ok != want.ok || ok && (coeff != want.coeff || exponent != want.exponent) {
+			t.Errorf("%q: %d e%d, %v", s, coeff, exponent, ok)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
 // evaluate folds each batch of its partitions, in order, and stages the result.
@@ -79,7 +80,7 @@ func (f *folder) fold(u *unit, records []event.Record, next int64) {
 			return
 		}
 		if err != nil {
-			u.next, u.stop = r.Offset, stopFor(r.Offset, err)
+			u.next, u.stop = r.Offset, StopFor(r.Offset, err)
 			return
 		}
 		u.events++
@@ -96,13 +97,15 @@ func (f *folder) fold(u *unit, records []event.Record, next int64) {
 // another unit, and neither a store nor a status can hold it.
 const maxTimestamp = 253_402_300_799_999
 
-// stopFor turns the error of one event into what users see. It never carries
-// a payload's value (Law 7): the errors that come here do not either.
-func stopFor(offset int64, err error) *contract.Stop {
+// StopFor turns the error of one event, of its evaluation or of its rows, into
+// what users see. It never carries a payload's value (Law 7): the errors that
+// come here do not either.
+func StopFor(offset int64, err error) *contract.Stop {
 	stop := &contract.Stop{Position: contract.OffsetPosition(offset), Reason: "HandlerError", Message: err.Error()}
 	var ev *handlers.EventError
 	var over *fold.OverflowError
 	var row *fold.RowError
+	var data *stores.DataError
 	switch {
 	case errors.As(err, &ev):
 		stop.Reason, stop.Path, stop.Message = ev.Reason, ev.Path, ev.Message
@@ -112,6 +115,14 @@ func stopFor(offset int64, err error) *contract.Stop {
 		stop.Reason = "OutOfRange"
 		stop.Path = "models[" + over.Model + "].columns[" + over.Column + "]"
 		stop.Message = "the result does not fit the column's type"
+	case errors.As(err, &data):
+		stop.Reason, stop.Path, stop.Message = data.Reason, "models["+data.Model+"]", data.Message
+		switch {
+		case data.Path != "":
+			stop.Path = data.Path
+		case data.Column != "":
+			stop.Path += ".columns[" + data.Column + "]"
+		}
 	}
 	return stop
 }

@@ -5,7 +5,6 @@ package fold
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/projectionist-dev/projectionist/contract/value"
 )
@@ -14,32 +13,21 @@ import (
 // a projection. It is not safe for concurrent use. The zero Batch is not
 // usable; see NewBatch.
 //
-// It keeps the values of effects, never their slices. Values must not be
-// modified afterwards, nor alias a buffer that is.
+// It keeps the values, conditions and loaders of effects, never their slices of
+// keys and changes. Values must not be modified afterwards, nor alias a buffer that is.
 type Batch struct {
 	tables  []table
 	scratch []byte
 	bytes   int
-	journal []undo
+	event   uint64
+	touched []touch // by the current event, in models with a Finisher
+	journal journal
 }
 
-// table holds the mutations of one model.
-type table struct {
-	model   *Model
-	numeric []*numeric // by column; nil where add does not work
-	index   map[string]int32
-	muts    []mutation
-	keys    []value.Value // len(model.Key) for each mutation
-	slab    []cell        // where new cells are cut from
-	shapes  map[string]string
-}
-
-// undo is what a mutation was before an effect of an event of several effects.
-type undo struct {
+// touch is a row that is to be finished.
+type touch struct {
 	table int
 	index int32
-	was   mutation
-	isNew bool
 }
 
 // NewBatch makes an empty batch for a projection's models, whose order gives
@@ -47,13 +35,7 @@ type undo struct {
 func NewBatch(models []Model) *Batch {
 	b := &Batch{tables: make([]table, len(models))}
 	for i := range models {
-		t := &b.tables[i]
-		t.model = &models[i]
-		t.index = make(map[string]int32)
-		t.numeric = make([]*numeric, len(models[i].Columns))
-		for c := range t.numeric {
-			t.numeric[c] = newNumeric(models[i].Columns[c].Type)
-		}
+		b.tables[i].init(&models[i])
 	}
 	return b
 }
@@ -61,42 +43,47 @@ func NewBatch(models []Model) *Batch {
 // Sizes for the estimate of Bytes.
 const (
 	mutationBytes = 120
-	cellBytes     = 80
+	cellBytes     = 90
 	slabCells     = 512
 	// keepMutations bounds what Reset keeps for reuse in one model.
 	keepMutations = 1 << 16
 )
 
 // Apply folds in the effects of one event, in order, after what is there: all
-// of them or none. It fails with *OverflowError when an effect's add leaves the
-// range of its column whatever the row holds (after a set, for example); the
-// batch is then as it was before, and usable. Overflows that depend on the row
-// come out of Mutation.Apply, thus out of the store's commit.
+// of them or none. It fails with *OverflowError when a change leaves the range of
+// its column whatever the row holds (an add after a set, for example); the batch is
+// then as it was before, and usable. What depends on the row comes out of
+// Mutation.Apply and FanOut.Apply, thus out of the store's commit.
 //
 // An event that fails here may hide an earlier one that fails at the store:
 // commit what the batch holds before the event is blamed.
 func (b *Batch) Apply(effects ...Effect) error {
-	b.journal = b.journal[:0]
+	b.journal, b.touched = b.journal[:0], b.touched[:0]
+	b.event++
 	before, last := b.bytes, lastFallible(effects)
 	for i := range effects {
-		var journal *[]undo
+		var undoable *journal
 		if i < last {
-			journal = &b.journal
+			undoable = &b.journal
 		}
-		if err := b.apply(&effects[i], journal); err != nil {
+		if err := b.apply(&effects[i], undoable); err != nil {
 			b.undo()
 			b.bytes = before
 			return err
 		}
 	}
+	if len(b.touched) > 0 {
+		b.finish(allTables)
+	}
 	return nil
 }
 
-// lastFallible is the index of the last effect that can fail: only adds can.
+// lastFallible is the index of the last effect that can fail.
 func lastFallible(effects []Effect) int {
 	for i := len(effects) - 1; i > 0; i-- {
 		for j := range effects[i].Changes {
-			if effects[i].Changes[j].Op == OpAdd {
+			switch effects[i].Changes[j].Op {
+			case OpAdd, OpAppend, OpMerge:
 				return i
 			}
 		}
@@ -104,27 +91,17 @@ func lastFallible(effects []Effect) int {
 	return 0
 }
 
-func (b *Batch) undo() {
-	for _, u := range slices.Backward(b.journal) {
-		t := &b.tables[u.table]
-		t.muts[u.index] = u.was
-		if u.isNew {
-			t.removeLast()
-		}
-	}
-}
-
-func (t *table) removeLast() {
-	last := len(t.muts) - 1
-	delete(t.index, t.muts[last].key)
-	t.muts[last] = mutation{}
-	t.muts = t.muts[:last]
-	t.keys = t.keys[:last*len(t.model.Key)]
-}
-
 // apply folds in one effect; when it fails the batch is unchanged.
-func (b *Batch) apply(e *Effect, journal *[]undo) error {
+func (b *Batch) apply(e *Effect, journal *journal) error {
 	t := &b.tables[e.Model]
+	if e.Where != nil {
+		b.fanOut(e, journal)
+		return nil
+	}
+	if len(t.fanOuts) > 0 {
+		t.cutOff()
+		journal.add(undo{table: e.Model, what: undoCut})
+	}
 	b.scratch = b.scratch[:0]
 	for _, k := range e.Key {
 		b.scratch = value.AppendKey(b.scratch, k)
@@ -136,7 +113,23 @@ func (b *Batch) apply(e *Effect, journal *[]undo) error {
 	}
 	m := &t.muts[i]
 	if journal != nil {
-		*journal = append(*journal, undo{table: e.Model, index: i, was: m.copied(), isNew: !known})
+		journal.add(undo{table: e.Model, what: undoMutation, index: i, was: m.copied(), isNew: !known})
+	}
+	if err := b.fold(t, m, e); err != nil {
+		return err
+	}
+	if t.model.Finish != nil {
+		b.touch(touch{e.Model, i}, m)
+	}
+	return nil
+}
+
+func (b *Batch) fold(t *table, m *mutation, e *Effect) error {
+	if e.Load != nil {
+		s := step{load: e.Load, ignoreAbsent: e.IgnoreAbsent}
+		m.push(s)
+		b.bytes += s.bytes()
+		return nil
 	}
 	if grown, ok := t.applyFast(m, e); ok {
 		b.bytes += grown
@@ -155,58 +148,98 @@ func (b *Batch) apply(e *Effect, journal *[]undo) error {
 	return nil
 }
 
-// add makes an identity mutation. The key's string is copied by the caller.
-func (t *table) add(key string, values []value.Value) int32 {
-	i := int32(len(t.muts))
-	t.muts = append(t.muts, mutation{key: key})
-	t.keys = append(t.keys, values...)
-	t.index[key] = i
-	return i
+// fanOut adds an effect on all rows that match.
+func (b *Batch) fanOut(e *Effect, journal *journal) {
+	if slices.ContainsFunc(e.Where, func(m Match) bool { return m.Value == nil }) {
+		return // no row matches a NULL
+	}
+	b.finish(e.Model)
+	t := &b.tables[e.Model]
+	f := fanOut{where: slices.Clone(e.Where), step: step{load: e.Load, ignoreAbsent: true}}
+	if e.Load == nil {
+		single := t.mutationOf(e)
+		f.step.blind = &single
+	}
+	t.fanOuts = append(t.fanOuts, f)
+	b.bytes += f.bytes()
+	journal.add(undo{table: e.Model, what: undoFanOut})
 }
 
-// mutationOf is the normal form of one effect.
-func (t *table) mutationOf(e *Effect) mutation {
-	if e.Delete {
-		return mutation{base: gone, absent: same}
+// touch remembers that the row is to be finished when the event ends.
+func (b *Batch) touch(at touch, m *mutation) {
+	if m.seq == nil {
+		m.seq = &sequence{}
 	}
-	m := mutation{base: own, absent: same}
-	if e.IgnoreAbsent {
-		m.absent = stays
+	if m.seq.event != b.event {
+		m.seq.event = b.event
+		b.touched = append(b.touched, at)
 	}
-	for i := range e.Changes {
-		if c, ok := changeCell(t.numeric[e.Changes[i].Column], &e.Changes[i]); ok {
-			m.cells = append(m.cells, c)
+}
+
+const allTables = -1
+
+// finish ends the event for the rows of a model that it has touched so far.
+func (b *Batch) finish(table int) {
+	rest := b.touched[:0]
+	for _, at := range b.touched {
+		if table != allTables && at.table != table {
+			rest = append(rest, at)
+			continue
 		}
+		m := &b.tables[at.table].muts[at.index]
+		event := m.seq.event
+		m.push(step{})
+		m.seq.event = event
+		b.bytes += stepBytes
 	}
-	return m
+	b.touched = rest
 }
 
 // Merge composes another batch of the same models after this one and leaves it
 // as it is. It never fails: what overflows for certain comes out of Mutation.Apply.
 func (b *Batch) Merge(o *Batch) {
 	for ti := range o.tables {
-		from, to := &o.tables[ti], &b.tables[ti]
-		width := len(to.model.Key)
-		for i := range from.muts {
-			src := &from.muts[i]
-			j, known := to.index[src.key]
-			if !known {
-				j = to.add(src.key, from.keys[i*width:(i+1)*width])
-				b.bytes += mutationBytes + 2*len(src.key)
-			}
-			m := &to.muts[j]
-			before := m.bytes()
-			to.then(m, src)
-			b.bytes += m.bytes() - before
+		from := &o.tables[ti]
+		for _, t := range from.cut {
+			b.merge(&b.tables[ti], t)
 		}
+		b.merge(&b.tables[ti], from)
+	}
+	b.event = max(b.event, o.event) // so that no event to come has the number of a merged one
+}
+
+func (b *Batch) merge(to, from *table) {
+	if len(from.muts) > 0 && len(to.fanOuts) > 0 {
+		to.cutOff()
+	}
+	width := len(to.model.Key)
+	for i := range from.muts {
+		src := &from.muts[i]
+		j, known := to.index[src.key]
+		if !known {
+			j = to.add(src.key, from.keys[i*width:(i+1)*width])
+			b.bytes += mutationBytes + 2*len(src.key)
+		}
+		m := &to.muts[j]
+		before := m.bytes()
+		to.then(m, src)
+		b.bytes += m.bytes() - before
+	}
+	for i := range from.fanOuts {
+		to.fanOuts = append(to.fanOuts, from.fanOuts[i])
+		b.bytes += from.fanOuts[i].bytes()
 	}
 }
 
-// Len is the number of rows that the batch touches, over all models.
+// Len is the number of rows that the batch touches by key, over all models, and of its fan-outs.
 func (b *Batch) Len() int {
 	n := 0
 	for i := range b.tables {
-		n += len(b.tables[i].muts)
+		t := &b.tables[i]
+		n += len(t.muts) + len(t.fanOuts)
+		for _, c := range t.cut {
+			n += len(c.muts) + len(c.fanOuts)
+		}
 	}
 	return n
 }
@@ -227,68 +260,9 @@ func (b *Batch) Models() []Model {
 // it are invalid afterwards.
 func (b *Batch) Reset() {
 	for i := range b.tables {
-		t := &b.tables[i]
-		t.slab = nil
-		if len(t.muts) > keepMutations {
-			t.index, t.muts, t.keys = make(map[string]int32), nil, nil
-			continue
-		}
-		clear(t.index)
-		clear(t.muts)
-		clear(t.keys)
-		t.muts, t.keys = t.muts[:0], t.keys[:0]
+		b.tables[i].reset()
 	}
 	clear(b.journal[:cap(b.journal)])
-	b.journal = b.journal[:0]
+	b.journal, b.touched = b.journal[:0], b.touched[:0]
 	b.bytes = 0
-}
-
-// Rows gives the mutations of a model that do something, in the order of their
-// keys (value.Compare column by column). They are valid until the batch changes.
-func (b *Batch) Rows(model int) []Mutation {
-	t := &b.tables[model]
-	out := make([]Mutation, 0, len(t.muts))
-	for i := range t.muts {
-		if !t.muts[i].identity() {
-			out = append(out, Mutation{t: t, m: &t.muts[i], key: t.keyOf(i)})
-		}
-	}
-	// AppendKey keeps the order of Compare.
-	slices.SortFunc(out, func(x, y Mutation) int { return strings.Compare(x.m.key, y.m.key) })
-	return out
-}
-
-func (t *table) keyOf(i int) []value.Value {
-	w := len(t.model.Key)
-	return t.keys[i*w : (i+1)*w : (i+1)*w]
-}
-
-func (m *mutation) bytes() int {
-	n := 0
-	for i := range m.cells {
-		n += cellBytes + sizeOf(m.cells[i].val) + sizeOf(m.cells[i].items)
-	}
-	if m.rare != nil {
-		n += cellBytes * (2 + len(m.rare.guards) + len(m.rare.absent.cells))
-	}
-	return n
-}
-
-func sizeOf(v value.Value) int {
-	switch x := v.(type) {
-	case string:
-		return len(x)
-	case value.JSON:
-		return len(x)
-	case []byte:
-		return len(x)
-	case []value.Value:
-		n := 0
-		for _, e := range x {
-			n += 24 + sizeOf(e)
-		}
-		return n
-	default:
-		return 8
-	}
 }

@@ -10,14 +10,22 @@ import (
 	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
+// column is a column of a model as the fold needs it.
+type column struct {
+	*Column
+	numeric *numeric // nil where add does not work
+}
+
 type cellKind uint8
 
 const (
 	cellSet    cellKind = iota + 1 // val, with items appended if there are any
 	cellAdd                        // null or x, plus d; prefixes lo and hi
 	cellMax                        // max(val, x)
+	cellMin                        // min(val, x), val where x is NULL
 	cellAppend                     // x with items appended
-	cellNumber                     // num: what does not fit cellAdd, and add mixed with max
+	cellMerge                      // x with items merged into it
+	cellRare                       // fn
 )
 
 // cell is the function of one column. It is a value: copies may be kept,
@@ -26,7 +34,7 @@ const (
 type cell struct {
 	val       value.Value
 	items     []value.Value
-	num       *number
+	fn        function
 	d, lo, hi int64
 	col       uint16
 	kind      cellKind
@@ -38,39 +46,27 @@ func (c *cell) copied() cell {
 	return out
 }
 
-// constant is the value of a cellSet.
-func (c *cell) constant() value.Value { return concat(c.val, c.items) }
-
-func concat(base value.Value, items []value.Value) value.Value {
-	if len(items) == 0 {
-		return base
-	}
-	if base == nil {
-		return slices.Clone(items)
-	}
-	head := base.([]value.Value)
-	out := make([]value.Value, 0, len(head)+len(items))
-	return append(append(out, head...), items...)
-}
-
-// number gives a cellAdd, a numeric cellMax or a cellNumber in its full form.
+// number gives an add, min or max in its full form.
 func (c *cell) number(n *numeric) *number {
 	switch c.kind {
 	case cellAdd:
-		return addNumber(n, big.NewInt(c.d), big.NewInt(c.lo), big.NewInt(c.hi))
+		lo, hi := big.NewInt(c.lo), big.NewInt(c.hi)
+		return addNumber(big.NewInt(c.d), lo, hi, !n.inRange(lo) || !n.inRange(hi))
 	case cellMax:
 		return maxNumber(n.big(c.val))
+	case cellMin:
+		return minNumber(n.big(c.val))
 	default:
-		return c.num
+		return c.fn.(*number)
 	}
 }
 
 // numberCell is the most compact cell for f.
-func numberCell(col uint16, f *number) cell {
-	if f.floor == nil && f.d.IsInt64() && f.lo.IsInt64() && f.hi.IsInt64() {
+func numberCell(n *numeric, col uint16, f *number) cell {
+	if n.spansZero && f.floor == nil && f.ceil == nil && f.d.IsInt64() && f.lo.IsInt64() && f.hi.IsInt64() {
 		return cell{kind: cellAdd, col: col, d: f.d.Int64(), lo: f.lo.Int64(), hi: f.hi.Int64()}
 	}
-	return cell{kind: cellNumber, col: col, num: f}
+	return cell{kind: cellRare, col: col, fn: f}
 }
 
 // counts tells whether overwriting the cell would forget that its steps may overflow.
@@ -78,84 +74,130 @@ func (c *cell) counts() bool {
 	switch c.kind {
 	case cellAdd:
 		return c.lo != 0 || c.hi != 0
-	case cellNumber:
-		return !c.num.harmless()
+	case cellAppend, cellMerge:
+		return true
+	case cellRare:
+		return c.fn.counts()
 	default:
 		return false
 	}
 }
 
 // on evaluates the cell for a column's value; false means overflow.
-func (c *cell) on(n *numeric, x value.Value) (value.Value, bool) {
+func (c *cell) on(k *column, x value.Value) (value.Value, bool) {
 	switch c.kind {
 	case cellSet:
-		return c.constant(), true
+		return k.appended(c.val, c.items)
 	case cellMax:
 		return value.Max(x, c.val), true
+	case cellMin:
+		return value.Min(x, c.val), true
 	case cellAppend:
-		return concat(x, c.items), true
+		return k.appended(x, c.items)
+	case cellMerge:
+		return merged(x, c.items)
 	case cellAdd:
+		n := k.numeric
 		var i int64
 		if x != nil {
 			var ok bool
 			if i, ok = n.int(x); !ok {
-				return c.number(n).on(n, x)
+				return c.number(n).on(k, x)
 			}
 		}
 		lo, ok1 := addInt(i, c.lo)
 		hi, ok2 := addInt(i, c.hi)
 		if !ok1 || !ok2 {
-			return c.number(n).on(n, x)
+			return c.number(n).on(k, x)
 		}
 		if lo < n.min || hi > n.max {
 			return nil, false
 		}
 		return n.value(i + c.d), true
 	default:
-		return c.num.on(n, x)
+		return c.fn.on(k, x)
 	}
 }
 
-// inRange tells whether the steps of an add stay in range from x.
-func (c *cell) inRange(n *numeric, x value.Value) bool {
-	if c.kind == cellAdd {
-		if x == nil {
-			return c.lo >= n.min && c.hi <= n.max
-		}
-		if i, ok := n.int(x); ok {
-			lo, ok1 := addInt(i, c.lo)
-			hi, ok2 := addInt(i, c.hi)
-			if ok1 && ok2 {
-				return lo >= n.min && hi <= n.max
-			}
-		}
-	}
-	_, ok := c.on(n, x)
-	return ok
+// constant is the value of a cellSet, whose items were seen to fit when they came.
+func (c *cell) constant(k *column) value.Value {
+	v, _ := c.on(k, nil)
+	return v
 }
 
-// straight tells whether no step of an add went further than the sum.
-func (c *cell) straight() bool {
-	if c.kind == cellAdd {
-		return c.lo == min(c.d, 0) && c.hi == max(c.d, 0)
+func (k *column) appended(x value.Value, items []value.Value) (value.Value, bool) {
+	if len(items) == 0 {
+		return x, true
 	}
-	return c.num.lo.Cmp(smaller(c.num.d, zero)) == 0 && c.num.hi.Cmp(larger(c.num.d, zero)) == 0
+	list, _ := x.([]value.Value)
+	out, ok := k.grown(list, items)
+	if !ok {
+		return nil, false
+	}
+	return out, true
+}
+
+func merged(x value.Value, patches []value.Value) (value.Value, bool) {
+	o := value.NewObject(x)
+	for _, p := range patches {
+		if o.Merge(p) != nil {
+			return nil, false
+		}
+	}
+	return o.JSON(), true
+}
+
+// pending gives items with more of them, as one clipped slice. Of a list that
+// keeps the newest, older ones than it can keep are dropped.
+func (k *column) pending(items, more []value.Value) []value.Value {
+	out := slices.Concat(items, more)
+	if n := k.Rules.MaxItems; n > 0 && !k.Rules.Distinct && len(out) > n {
+		out = slices.Clip(out[len(out)-n:])
+	}
+	return out
+}
+
+// tooLong tells whether n elements, appended as they are, exceed what a list may hold.
+func (k *column) tooLong(n int) bool {
+	return n > value.MaxArrayElements && k.Rules.MaxItems == 0 && !k.Rules.Distinct
 }
 
 // then composes o after c. It is false when the result overflows for every row.
-func (c *cell) then(n *numeric, o *cell) (cell, bool) {
-	switch {
-	case o.kind == cellSet:
+func (c *cell) then(k *column, o *cell) (cell, bool) {
+	if o.kind == cellSet {
 		return o.copied(), true
-	case c.kind == cellSet && o.kind == cellAppend:
-		return cell{kind: cellSet, col: c.col, val: c.val, items: slices.Concat(c.items, o.items)}, true
-	case c.kind == cellSet:
-		v, ok := o.on(n, c.constant())
+	}
+	if c.kind == cellSet {
+		if o.kind == cellAppend && !k.Rules.Distinct {
+			items := k.pending(c.items, o.items)
+			head, _ := c.val.([]value.Value)
+			return cell{kind: cellSet, col: c.col, val: c.val, items: items}, !k.tooLong(len(head) + len(items))
+		}
+		v, ok := o.on(k, c.constant(k))
 		return cell{kind: cellSet, col: c.col, val: v}, ok
+	}
+	if f, ok := c.fn.(*once); ok {
+		f, ok = f.then(k, o)
+		return cell{kind: cellRare, col: c.col, fn: f}, ok
+	}
+	if f, ok := o.fn.(*once); ok {
+		// c has made a value of every NULL.
+		if o = f.next; o == nil {
+			return c.copied(), true
+		}
+	}
+	switch {
 	case c.kind == cellAppend:
-		return cell{kind: cellAppend, col: c.col, items: slices.Concat(c.items, o.items)}, true
+		items := k.pending(c.items, o.items)
+		return cell{kind: cellAppend, col: c.col, items: items}, !k.tooLong(len(items))
+	case c.kind == cellMerge:
+		return cell{kind: cellMerge, col: c.col, items: slices.Concat(c.items, o.items)}, true
 	case c.kind == cellMax && o.kind == cellMax:
 		return cell{kind: cellMax, col: c.col, val: value.Max(c.val, o.val)}, true
+	case c.kind == cellMin && o.kind == cellMin:
+		return cell{kind: cellMin, col: c.col, val: value.Min(c.val, o.val)}, true
+	case k.numeric == nil:
+		return cell{kind: cellRare, col: c.col, fn: clampOf(c).then(clampOf(o))}, true
 	case c.kind == cellAdd && o.kind == cellAdd:
 		d, ok1 := addInt(c.d, o.d)
 		lo, ok2 := addInt(c.d, o.lo)
@@ -164,18 +206,18 @@ func (c *cell) then(n *numeric, o *cell) (cell, bool) {
 			return cell{kind: cellAdd, col: c.col, d: d, lo: min(c.lo, lo), hi: max(c.hi, hi)}, true
 		}
 	}
-	f, ok := c.number(n).then(n, o.number(n))
+	f, ok := c.number(k.numeric).then(k.numeric, o.number(k.numeric))
 	if !ok {
 		return cell{}, false
 	}
-	return numberCell(c.col, f), true
+	return numberCell(k.numeric, c.col, f), true
 }
 
 // changeCell is the function of one change, or false if it does nothing.
-func changeCell(n *numeric, ch *Change) (cell, bool) {
+func changeCell(k *column, ch *Change) (cell, bool) {
 	c := cell{col: uint16(ch.Column)}
 	if ch.Op == OpSet {
-		c.kind, c.val = cellSet, ch.Operand
+		c.kind, c.val = cellSet, k.Normal(ch.Operand)
 		return c, true
 	}
 	if ch.Operand == nil {
@@ -183,16 +225,32 @@ func changeCell(n *numeric, ch *Change) (cell, bool) {
 	}
 	switch ch.Op {
 	case OpAdd:
-		if d, ok := n.int(ch.Operand); ok {
+		n := k.numeric
+		if d, ok := n.int(ch.Operand); ok && n.spansZero {
 			c.kind, c.d, c.lo, c.hi = cellAdd, d, min(d, 0), max(d, 0)
 		} else {
 			b := n.big(ch.Operand)
-			c.kind, c.num = cellNumber, addNumber(n, b, smaller(b, zero), larger(b, zero))
+			c.kind, c.fn = cellRare, addNumber(b, smaller(b, zero), larger(b, zero), !n.inRange(b))
 		}
 	case OpMax:
 		c.kind, c.val = cellMax, ch.Operand
+	case OpMin:
+		c.kind, c.val = cellMin, ch.Operand
 	case OpAppend:
 		c.kind, c.items = cellAppend, []value.Value{ch.Operand}
+	case OpMerge:
+		c.kind, c.items = cellMerge, []value.Value{ch.Operand}
+	case OpSetOnce:
+		c.kind, c.fn = cellRare, &once{null: k.Normal(ch.Operand)}
 	}
 	return c, true
+}
+
+// bytes estimates the memory of a cell.
+func (c *cell) bytes() int {
+	n := cellBytes + sizeOf(c.val) + sizeOf(c.items)
+	if c.fn != nil {
+		n += c.fn.bytes()
+	}
+	return n
 }

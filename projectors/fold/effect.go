@@ -41,7 +41,7 @@ type Effect struct {
 	Key []value.Value
 	// Where makes the effect a fan-out: on every row whose columns have these
 	// values, in the order of their keys. It is ordered after the effects before
-	// it and before those after it.
+	// it and before those after it. It creates no row and changes no key.
 	Where []Match
 	// Delete removes the row; Changes is empty then.
 	Delete bool
@@ -63,7 +63,7 @@ type Match struct {
 // again), and from any goroutine; it is a function of the event and the row.
 type Loader interface {
 	// Load gets the row as it is, nil where there is none and IgnoreAbsent is not
-	// set; it must not modify it. Where there is none, Step.Changes apply to a row of
+	// set; it must not modify or keep it. Where there is none, Step.Changes apply to a row of
 	// defaults. Its errors are *RowError.
 	Load(row []value.Value) (Step, error)
 	// Bytes estimates the memory that it holds.
@@ -74,20 +74,6 @@ type Loader interface {
 type Step struct {
 	Skip, Delete bool
 	Changes      []Change
-}
-
-// Rules are what every value of a column obeys, beside its type. The operands of
-// effects obey them; the fold holds sums to Min and Max and lists to MaxItems and Distinct.
-type Rules struct {
-	NotNull bool
-	// Enum lists the values of a text column; nil is any.
-	Enum []string
-	// Min and Max are both included; nil is none.
-	Min, Max value.Value
-	// MaxItems keeps the newest elements of a list; 0 is all.
-	MaxItems int
-	// Distinct appends nothing that the list holds.
-	Distinct bool
 }
 
 // Column is one column of a model.
@@ -105,8 +91,10 @@ type Model struct {
 	Columns []Column
 	// Key holds the indexes of the key columns, in key order.
 	Key []int
-	// Finish is called on each row that an event has touched, after all effects of
-	// that event; nil where there is nothing to do. Rows are then read before they are written.
+	// Finish is called on each row that an event has touched and left, after all
+	// effects of that event; nil where there is nothing to do. Rows are then read
+	// before they are written. A fan-out on the model counts as an event of its own:
+	// rows are finished before it, so that it matches them as they are then, and after it.
 	Finish Finisher
 }
 

@@ -33,6 +33,10 @@ func (t *table) applyFast(m *mutation, e *Effect) (grown int, ok bool) {
 	if m.absent == stays && !e.IgnoreAbsent && !first {
 		return 0, false
 	}
+	if m.base == gone {
+		// A new row after a delete: let the composition take the defaults.
+		return 0, false
+	}
 	var at [maxFastChanges]int8
 	added := 0
 	for i := range e.Changes {
@@ -47,13 +51,9 @@ func (t *table) applyFast(m *mutation, e *Effect) (grown int, ok bool) {
 				return 0, false
 			}
 			added++
-		} else if !m.cells[j].takes(t.numeric[ch.Column], ch) {
+		} else if !m.cells[j].takes(&t.columns[ch.Column], ch) {
 			return 0, false
 		}
-	}
-	if m.base == gone {
-		// A new row after a delete: let the composition take the defaults.
-		return 0, false
 	}
 	if first && !e.IgnoreAbsent {
 		m.absent = same
@@ -64,12 +64,12 @@ func (t *table) applyFast(m *mutation, e *Effect) (grown int, ok bool) {
 	for i := range e.Changes {
 		ch := &e.Changes[i]
 		if at[i] >= 0 {
-			grown += m.cells[at[i]].take(t.numeric[ch.Column], ch)
+			grown += m.cells[at[i]].take(&t.columns[ch.Column], ch)
 			continue
 		}
-		if c, does := changeCell(t.numeric[ch.Column], ch); does {
+		if c, does := changeCell(&t.columns[ch.Column], ch); does {
 			m.cells = append(m.cells, c)
-			grown += cellBytes + sizeOf(ch.Operand)
+			grown += c.bytes()
 		}
 	}
 	return grown, true
@@ -88,7 +88,7 @@ func (t *table) grow(cells []cell, n int) []cell {
 }
 
 // takes tells whether take can fold the change in.
-func (c *cell) takes(n *numeric, ch *Change) bool {
+func (c *cell) takes(k *column, ch *Change) bool {
 	if ch.Op == OpSet {
 		return !c.counts()
 	}
@@ -96,46 +96,70 @@ func (c *cell) takes(n *numeric, ch *Change) bool {
 		return true
 	}
 	switch ch.Op {
-	case OpAppend:
+	case OpSetOnce:
 		return true
+	case OpAppend:
+		switch c.kind {
+		case cellAppend:
+			return !k.tooLong(len(c.items) + 1)
+		case cellSet:
+			list, _ := c.val.([]value.Value)
+			return !k.Rules.Distinct && !k.tooLong(len(list)+len(c.items)+1)
+		}
+	case OpMerge:
+		return c.kind == cellMerge
 	case OpMax:
 		return c.kind == cellMax || c.kind == cellSet
+	case OpMin:
+		return c.kind == cellMin || c.kind == cellSet
 	case OpAdd:
-		d, ok := n.int(ch.Operand)
+		d, ok := k.numeric.int(ch.Operand)
 		switch {
 		case !ok:
-			return false
 		case c.kind == cellAdd:
 			_, ok = addInt(c.d, d)
 			return ok
 		case c.kind == cellSet:
-			_, ok = c.sum(n, d)
+			_, ok = c.sum(k.numeric, d)
 			return ok
 		}
-		return false
-	default:
-		return false
 	}
+	return false
 }
 
 // take folds the change into the cell and gives the growth of Bytes.
-func (c *cell) take(n *numeric, ch *Change) int {
+func (c *cell) take(k *column, ch *Change) int {
 	switch {
 	case ch.Op == OpSet:
 		was := sizeOf(c.val) + sizeOf(c.items)
-		*c = cell{kind: cellSet, col: c.col, val: ch.Operand}
-		return sizeOf(ch.Operand) - was + 8
+		*c = cell{kind: cellSet, col: c.col, val: k.Normal(ch.Operand)}
+		return sizeOf(c.val) - was + 8
 	case ch.Operand == nil:
+	case ch.Op == OpSetOnce:
+		// All functions but a set to NULL make a value of NULL.
+		if c.kind == cellSet && c.val == nil && len(c.items) == 0 {
+			c.val = k.Normal(ch.Operand)
+			return sizeOf(c.val) - 8
+		}
 	case ch.Op == OpAppend:
 		c.items = append(c.items, ch.Operand)
+		if n := k.Rules.MaxItems; n > 0 && !k.Rules.Distinct && len(c.items) > n {
+			c.items = c.items[1:]
+			return 0
+		}
 		return 24 + sizeOf(ch.Operand)
+	case ch.Op == OpMerge:
+		c.items = append(c.items, ch.Operand)
+		return 24 + sizeOf(ch.Operand)
+	case ch.Op == OpMin:
+		c.val = value.Min(c.val, ch.Operand)
 	case ch.Op == OpMax:
 		c.val = value.Max(c.val, ch.Operand)
 	case ch.Op == OpAdd:
-		d, _ := n.int(ch.Operand)
+		d, _ := k.numeric.int(ch.Operand)
 		if c.kind == cellSet {
-			s, _ := c.sum(n, d)
-			c.val = n.value(s)
+			s, _ := c.sum(k.numeric, d)
+			c.val = k.numeric.value(s)
 			return 0
 		}
 		c.d += d
@@ -146,12 +170,12 @@ func (c *cell) take(n *numeric, ch *Change) int {
 
 // sum is a cellSet's number plus d, and whether that is in the column's range.
 func (c *cell) sum(n *numeric, d int64) (int64, bool) {
-	if c.val == nil {
-		return d, true
-	}
-	x, ok := n.int(c.val)
-	if !ok {
-		return 0, false
+	x := int64(0)
+	if c.val != nil {
+		var ok bool
+		if x, ok = n.int(c.val); !ok {
+			return 0, false
+		}
 	}
 	s, ok := addInt(x, d)
 	return s, ok && s >= n.min && s <= n.max

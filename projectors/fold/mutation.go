@@ -22,7 +22,7 @@ const (
 	apart               // rare.absent
 )
 
-// mutation is M=(A,P) of one row. P is base and cells. A is mostly implied by
+// mutation is M=(A,P) of one row, after the steps of seq if there are any. P is base and cells. A is mostly implied by
 // them (absent), which halves the memory and is what one SQL statement can
 // say; only where it is not, or where overwritten adds must still be checked
 // against the row, rare is set. The zero mutation is the identity.
@@ -30,6 +30,7 @@ type mutation struct {
 	key    string
 	cells  []cell
 	rare   *rare
+	seq    *sequence
 	base   base
 	absent absent
 }
@@ -71,6 +72,7 @@ func copyCells(cells []cell) []cell {
 func (m *mutation) copied() mutation {
 	out := *m
 	out.cells = copyCells(m.cells)
+	out.seq = m.seq.copied()
 	if m.rare != nil {
 		r := *m.rare
 		r.guards = copyCells(r.guards)
@@ -80,7 +82,10 @@ func (m *mutation) copied() mutation {
 	return out
 }
 
-func (m *mutation) identity() bool {
+func (m *mutation) identity() bool { return m.seq == nil && m.idle() }
+
+// idle tells whether the mutation does nothing after its steps.
+func (m *mutation) idle() bool {
 	return m.base == own && m.absent == stays && len(m.cells) == 0 && m.rare == nil
 }
 
@@ -108,6 +113,17 @@ func (t *table) then(m, o *mutation) {
 		key := m.key
 		*m = o.copied()
 		m.key = key
+		return
+	case o.seq != nil:
+		seq := m.closed().followedBy(o.seq)
+		key := m.key
+		*m = o.copied()
+		m.key, m.seq = key, seq
+		return
+	case m.idle():
+		key, seq := m.key, m.seq
+		*m = o.copied()
+		m.key, m.seq = key, seq
 		return
 	}
 	was := m.absent
@@ -179,7 +195,7 @@ func (t *table) absentArm(o *mutation) arm {
 	a := arm{base: fresh, cells: make([]cell, 0, len(o.cells))}
 	for i := range o.cells {
 		c := &o.cells[i]
-		v, ok := c.on(t.numeric[c.col], t.model.Columns[c.col].Default)
+		v, ok := c.on(&t.columns[c.col], t.columns[c.col].Default)
 		if !ok {
 			return arm{base: failed, col: int(c.col)}
 		}
@@ -226,7 +242,7 @@ func (t *table) fail(m *mutation, col int) {
 
 // thenCell composes one column; false when m has failed.
 func (t *table) thenCell(m *mutation, o *cell) bool {
-	n := t.numeric[o.col]
+	k := &t.columns[o.col]
 	i := find(m.cells, int(o.col))
 	if i < 0 {
 		if m.base == own {
@@ -234,13 +250,13 @@ func (t *table) thenCell(m *mutation, o *cell) bool {
 			return true
 		}
 		i = len(m.cells)
-		m.cells = append(m.cells, cell{kind: cellSet, col: o.col, val: t.model.Columns[o.col].Default})
+		m.cells = append(m.cells, cell{kind: cellSet, col: o.col, val: k.Default})
 	}
 	c := &m.cells[i]
 	if o.kind == cellSet {
 		t.overwrite(m, *c)
 	}
-	next, ok := c.then(n, o)
+	next, ok := c.then(k, o)
 	if !ok {
 		t.fail(m, int(o.col))
 		return false
@@ -251,23 +267,23 @@ func (t *table) thenCell(m *mutation, o *cell) bool {
 
 // guard composes a guard of the mutation that follows; false when m has failed.
 func (t *table) guard(m *mutation, g *cell) bool {
-	n := t.numeric[g.col]
+	k := &t.columns[g.col]
 	i := find(m.cells, int(g.col))
 	switch {
 	case i >= 0 && (m.base == fresh || m.cells[i].kind == cellSet):
-		if _, ok := g.on(n, m.cells[i].constant()); !ok {
+		if _, ok := g.on(k, m.cells[i].constant(k)); !ok {
 			t.fail(m, int(g.col))
 			return false
 		}
 	case m.base == fresh:
-		if _, ok := g.on(n, t.model.Columns[g.col].Default); !ok {
+		if _, ok := g.on(k, k.Default); !ok {
 			t.fail(m, int(g.col))
 			return false
 		}
 	case i < 0:
 		t.overwrite(m, *g)
 	default:
-		next, ok := m.cells[i].then(n, g)
+		next, ok := m.cells[i].then(k, g)
 		if !ok {
 			t.fail(m, int(g.col))
 			return false
@@ -290,7 +306,7 @@ func (t *table) overwrite(m *mutation, c cell) {
 		return
 	}
 	// Where there is no row, it is known now.
-	if _, ok := c.on(t.numeric[c.col], t.model.Columns[c.col].Default); !ok {
+	if _, ok := c.on(&t.columns[c.col], t.columns[c.col].Default); !ok {
 		m.absent = apart
 		r.absent = arm{base: failed, col: int(c.col)}
 	}

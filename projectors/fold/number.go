@@ -11,24 +11,34 @@ import (
 	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
-// numeric is the range of a column that add works on. Numbers are carried as
-// integers in units of the column's last digit.
+// numeric is the range of a column that add works on: that of its type, narrowed
+// by its rules. Numbers are carried as integers in units of the column's last digit.
 type numeric struct {
 	// min and max are the range, cut to what an int64 holds.
 	min, max       int64
 	bigMin, bigMax *big.Int
-	decimal        bool
-	scale          int32
+	// spansZero tells whether 0 is in the range. Only then may a NULL count as 0,
+	// as it does in cellAdd and in the statements of stores.
+	spansZero bool
+	decimal   bool
+	scale     int32
 }
 
-func newNumeric(t value.Type) *numeric {
-	if !t.CanAdd() {
+func newNumeric(c *Column) *numeric {
+	if !c.Type.CanAdd() {
 		return nil
 	}
-	n := &numeric{decimal: t.Kind == value.Decimal, scale: int32(t.Scale)}
-	lo, hi := t.Limits()
+	n := &numeric{decimal: c.Type.Kind == value.Decimal, scale: int32(c.Type.Scale)}
+	lo, hi := c.Type.Limits()
+	if c.Rules.Min != nil {
+		lo = c.Rules.Min
+	}
+	if c.Rules.Max != nil {
+		hi = c.Rules.Max
+	}
 	n.bigMin, n.bigMax = n.big(lo), n.big(hi)
 	n.min, n.max = cut(n.bigMin), cut(n.bigMax)
+	n.spansZero = n.inRange(zero)
 	return n
 }
 
@@ -77,7 +87,7 @@ func (n *numeric) value(i int64) value.Value {
 	return apd.New(i, -n.scale)
 }
 
-// bigValue needs b within the column's range.
+// bigValue needs b within the range of the column's type.
 func (n *numeric) bigValue(b *big.Int) value.Value {
 	if !n.decimal {
 		return b.Int64()
@@ -90,55 +100,71 @@ func (n *numeric) bigValue(b *big.Int) value.Value {
 func (n *numeric) inRange(b *big.Int) bool { return b.Cmp(n.bigMin) >= 0 && b.Cmp(n.bigMax) <= 0 }
 
 // number is the numeric column function in full: `null` where the column is
-// NULL, otherwise max(floor, x+d). The steps that led to it stayed in range if
-// lo+x and hi+x are in range, and if x was not NULL or nullErr is false. All
-// numbers are immutable; lo <= 0 <= hi because the untouched row counts as a step.
+// NULL, otherwise min(ceil, max(floor, x+d)). The steps that led to it stayed in
+// range if lo+x and hi+x are in range, and if x was not NULL or nullErr is false.
+// All numbers are immutable; floor <= ceil, and lo <= 0 <= hi because the
+// untouched row counts as a step.
 type number struct {
-	null      *big.Int
-	nullErr   bool
-	floor     *big.Int // nil: none
-	d, lo, hi *big.Int
+	null        *big.Int
+	nullErr     bool
+	floor, ceil *big.Int // nil: none
+	d, lo, hi   *big.Int
 }
 
 var zero = new(big.Int)
 
-func addNumber(n *numeric, d, lo, hi *big.Int) *number {
-	return &number{null: d, nullErr: !n.inRange(lo) || !n.inRange(hi), d: d, lo: lo, hi: hi}
+func addNumber(d, lo, hi *big.Int, nullErr bool) *number {
+	return &number{null: d, nullErr: nullErr, d: d, lo: lo, hi: hi}
 }
 
 func maxNumber(v *big.Int) *number { return &number{null: v, floor: v, d: zero, lo: zero, hi: zero} }
 
-// harmless is true when no row can make the steps overflow.
-func (f *number) harmless() bool { return !f.nullErr && f.lo.Sign() == 0 && f.hi.Sign() == 0 }
+func minNumber(v *big.Int) *number { return &number{null: v, ceil: v, d: zero, lo: zero, hi: zero} }
+
+// counts is false when no row can make the steps overflow.
+func (f *number) counts() bool { return f.nullErr || f.lo.Sign() != 0 || f.hi.Sign() != 0 }
+
+func (f *number) bytes() int { return 8 * cellBytes }
 
 // then composes g after f. It is false when the steps overflow whatever the row holds.
 func (f *number) then(n *numeric, g *number) (*number, bool) {
-	out := &number{d: sum(f.d, g.d), lo: f.lo, hi: larger(f.hi, sum(f.d, g.hi)), floor: g.floor, nullErr: f.nullErr}
-	if f.floor != nil {
-		if sum(f.floor, g.hi).Cmp(n.bigMax) > 0 {
-			return nil, false
-		}
-		fl := sum(f.floor, g.d)
-		if g.floor == nil || fl.Cmp(g.floor) > 0 {
-			out.floor = fl
-		}
+	out := &number{d: sum(f.d, g.d), lo: f.lo, hi: f.hi, floor: g.floor, ceil: g.ceil, nullErr: f.nullErr}
+	// f's result lies between floor and ceil. Where such an end cannot stand g's
+	// steps, no row can; where it can, it holds the result within them.
+	if f.floor != nil && sum(f.floor, g.hi).Cmp(n.bigMax) > 0 || f.ceil != nil && sum(f.ceil, g.lo).Cmp(n.bigMin) < 0 {
+		return nil, false
 	}
-	// A floor that stays in range through g's steps holds the value up.
 	if f.floor == nil || sum(f.floor, g.lo).Cmp(n.bigMin) < 0 {
 		out.lo = smaller(f.lo, sum(f.d, g.lo))
 	}
-	out.null = sum(f.null, g.d)
-	if g.floor != nil {
-		out.null = larger(out.null, g.floor)
+	if f.ceil == nil || sum(f.ceil, g.hi).Cmp(n.bigMax) > 0 {
+		out.hi = larger(f.hi, sum(f.d, g.hi))
 	}
+	if f.floor != nil {
+		out.floor = g.clamp(sum(f.floor, g.d))
+	}
+	if f.ceil != nil {
+		out.ceil = g.clamp(sum(f.ceil, g.d))
+	}
+	out.null = g.clamp(sum(f.null, g.d))
 	if !n.inRange(sum(f.null, g.lo)) || !n.inRange(sum(f.null, g.hi)) {
 		out.nullErr = true
 	}
 	return out, true
 }
 
-// on evaluates f for a column's value; false means overflow.
-func (f *number) on(n *numeric, x value.Value) (value.Value, bool) {
+func (f *number) clamp(b *big.Int) *big.Int {
+	if f.floor != nil {
+		b = larger(b, f.floor)
+	}
+	if f.ceil != nil {
+		b = smaller(b, f.ceil)
+	}
+	return b
+}
+
+func (f *number) on(k *column, x value.Value) (value.Value, bool) {
+	n := k.numeric
 	if x == nil {
 		if f.nullErr {
 			return nil, false
@@ -149,11 +175,7 @@ func (f *number) on(n *numeric, x value.Value) (value.Value, bool) {
 	if sum(b, f.lo).Cmp(n.bigMin) < 0 || sum(b, f.hi).Cmp(n.bigMax) > 0 {
 		return nil, false
 	}
-	b = sum(b, f.d)
-	if f.floor != nil {
-		b = larger(b, f.floor)
-	}
-	return n.bigValue(b), true
+	return n.bigValue(f.clamp(sum(b, f.d))), true
 }
 
 func sum(a, b *big.Int) *big.Int { return new(big.Int).Add(a, b) }

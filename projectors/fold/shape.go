@@ -41,15 +41,22 @@ const (
 	// Set writes Operand.
 	Set
 	// Add writes coalesce(column, 0) + Operand, which the database has to
-	// refuse when it leaves the column's range.
+	// refuse when it leaves the column's range: that of its type, narrowed by
+	// Rules.Min and Rules.Max.
 	Add
 	// AddChecked is Add whose steps went further than their sum: in addition
 	// coalesce(column, 0) + Prefix, both of them, have to be in range.
 	AddChecked
 	// Max writes greatest(column, Operand), bytewise on text; NULL is less than all.
 	Max
-	// Concat writes coalesce(column, '{}') || Operand, an array.
+	// Concat writes coalesce(column, '{}') || Operand, an array: of that the newest
+	// Rules.MaxItems elements. Without MaxItems the database has to refuse a list
+	// longer than value.MaxArrayElements.
 	Concat
+	// SetOnce writes coalesce(column, Operand).
+	SetOnce
+	// Min writes least(column, Operand), bytewise on text, and Operand where the column is NULL.
+	Min
 )
 
 // Shape says which mutations one statement can carry. Shapes compare with ==.
@@ -111,7 +118,7 @@ func (u Mutation) Key() []value.Value { return u.key }
 // Shape says which statement the mutation needs.
 func (u Mutation) Shape() Shape {
 	switch {
-	case u.m.rare != nil:
+	case u.m.rare != nil, u.m.seq != nil:
 		return Shape{Arms: Load}
 	case u.m.base == gone:
 		return Shape{Arms: Delete}
@@ -157,22 +164,41 @@ func (t *table) intern(touches []byte) string {
 
 // touch gives a cell's Touch; false where only loading the row is exact.
 func (t *table) touch(c *cell, arms Arms) (Touch, bool) {
-	n, def := t.numeric[c.col], t.model.Columns[c.col].Default
+	k := &t.columns[c.col]
+	def := k.Default
 	switch c.kind {
 	case cellSet:
 		return Set, true
-	case cellAppend:
-		return Concat, true
 	case cellMax:
 		// The new row's value stands for the operand in an upsert.
 		return Max, arms != Upsert || value.Compare(def, c.val) <= 0
-	case cellNumber:
-		if c.num.floor != nil {
+	case cellMin:
+		return Min, arms != Upsert || def == nil || value.Compare(def, c.val) >= 0
+	case cellAppend:
+		if k.Rules.Distinct {
 			return 0, false
+		}
+		head, _ := def.([]value.Value)
+		_, fits := c.on(k, def)
+		// The new row's list, less the default, stands for the operand in an upsert.
+		whole := len(head) == 0 || k.Rules.MaxItems == 0 || len(head)+len(c.items) <= k.Rules.MaxItems
+		return Concat, arms != Upsert || fits && whole
+	case cellMerge:
+		return 0, false
+	case cellRare:
+		switch f := c.fn.(type) {
+		case *once:
+			return SetOnce, f.next == nil && (arms != Upsert || def == nil)
+		case *clamp:
+			return 0, false
+		case *number:
+			if f.floor != nil || f.ceil != nil {
+				return 0, false
+			}
 		}
 	}
 	// A NULL counts as 0, so the steps must stay in range from there, and from the default.
-	if !c.inRange(n, nil) || arms == Upsert && !c.inRange(n, def) {
+	if !k.numeric.spansZero || !c.inRange(k, nil) || arms == Upsert && !c.inRange(k, def) {
 		return 0, false
 	}
 	if c.straight() {
@@ -181,18 +207,46 @@ func (t *table) touch(c *cell, arms Arms) (Touch, bool) {
 	return AddChecked, true
 }
 
+// inRange tells whether the steps of an add stay in range from x.
+func (c *cell) inRange(k *column, x value.Value) bool {
+	n := k.numeric
+	if c.kind == cellAdd {
+		if x == nil {
+			return c.lo >= n.min && c.hi <= n.max
+		}
+		if i, ok := n.int(x); ok {
+			lo, ok1 := addInt(i, c.lo)
+			hi, ok2 := addInt(i, c.hi)
+			if ok1 && ok2 {
+				return lo >= n.min && hi <= n.max
+			}
+		}
+	}
+	_, ok := c.on(k, x)
+	return ok
+}
+
+// straight tells whether no step of an add went further than the sum.
+func (c *cell) straight() bool {
+	if c.kind == cellAdd {
+		return c.lo == min(c.d, 0) && c.hi == max(c.d, 0)
+	}
+	f := c.fn.(*number)
+	return f.lo.Cmp(smaller(f.d, zero)) == 0 && f.hi.Cmp(larger(f.d, zero)) == 0
+}
+
 // Inserted is the value of a column, key columns included, in the row that a
 // Replace writes, or that an Upsert creates.
 func (u Mutation) Inserted(column int) value.Value {
 	if k := slices.Index(u.t.model.Key, column); k >= 0 {
 		return u.key[k]
 	}
-	def := u.t.model.Columns[column].Default
+	k := &u.t.columns[column]
 	i := find(u.m.cells, column)
 	if i < 0 {
-		return def
+		return k.Default
 	}
-	v, _ := u.m.cells[i].on(u.t.numeric[column], def)
+	v, _ := u.m.cells[i].on(k, k.Default)
 	return v
 }
 
@@ -202,71 +256,26 @@ func (u Mutation) Operand(column int) value.Value {
 	if i < 0 {
 		return nil
 	}
-	c := &u.m.cells[i]
+	c, k := &u.m.cells[i], &u.t.columns[column]
 	switch c.kind {
 	case cellSet:
-		return c.constant()
-	case cellMax:
+		return c.constant(k)
+	case cellMax, cellMin:
 		return c.val
 	case cellAppend:
 		return c.items
+	case cellAdd:
+		return k.numeric.value(c.d)
 	}
-	n := u.t.numeric[column]
-	if c.kind == cellAdd {
-		return n.value(c.d)
+	if f, ok := c.fn.(*once); ok {
+		return f.null
 	}
-	return n.bigValue(c.num.d)
+	return k.numeric.bigValue(c.fn.(*number).d)
 }
 
 // Prefix gives the least and the greatest sum on the way to an AddChecked's Operand.
 func (u Mutation) Prefix(column int) (lo, hi value.Value) {
-	i, n := find(u.m.cells, column), u.t.numeric[column]
+	i, n := find(u.m.cells, column), u.t.columns[column].numeric
 	f := u.m.cells[i].number(n)
 	return n.bigValue(f.lo), n.bigValue(f.hi)
-}
-
-// Apply gives the row that the mutation makes of row, which it does not
-// modify. Rows hold a value for each column of the model; nil is an absent row.
-// It fails with *OverflowError when an add has left its column's range on the way.
-func (u Mutation) Apply(row []value.Value) ([]value.Value, error) {
-	a := u.m.arm()
-	if row == nil {
-		a = u.t.absentArm(u.m)
-	} else if u.m.rare != nil {
-		for i := range u.m.rare.guards {
-			g := &u.m.rare.guards[i]
-			if _, ok := g.on(u.t.numeric[g.col], row[g.col]); !ok {
-				return nil, u.t.overflow(int(g.col))
-			}
-		}
-	}
-	switch a.base {
-	case failed:
-		return nil, u.t.overflow(a.col)
-	case gone:
-		return nil, nil
-	case fresh:
-		row = make([]value.Value, len(u.t.model.Columns))
-		for i := range row {
-			row[i] = u.t.model.Columns[i].Default
-		}
-		for i, c := range u.t.model.Key {
-			row[c] = u.key[i]
-		}
-	default:
-		row = slices.Clone(row)
-	}
-	for i := range a.cells {
-		c := &a.cells[i]
-		v, ok := c.on(u.t.numeric[c.col], row[c.col])
-		if !ok {
-			return nil, u.t.overflow(int(c.col))
-		}
-		row[c.col] = v
-	}
-	return row, nil
-}
-
-func (t *table) overflow(col int) error {
-	return &OverflowError{Model: t.model.Name, Column: t.model.Columns[col].Name}
 }

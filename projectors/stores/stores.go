@@ -114,6 +114,12 @@ type Reader interface {
 	Read(ctx context.Context, c *contract.Contract, model int) ([][]value.Value, error)
 }
 
+// Counter is a capability of an Admin: it counts rows without reading them.
+type Counter interface {
+	// Count gives the number of rows that readers of a model's view see.
+	Count(ctx context.Context, c *contract.Contract, model int) (int64, error)
+}
+
 // Start is where a new revision begins to read a partition.
 type Start struct {
 	event.TopicPartition
@@ -130,6 +136,10 @@ const (
 	ReasonNameTaken            = "NameTaken"
 	ReasonNotPrepared          = "NotPrepared"
 )
+
+// MaxFanOutRows bounds the rows that one fan-out of one event touches in a
+// commit (Law 10); more are a FanOutTooLarge.
+const MaxFanOutRows = 100_000
 
 // ErrNoPosition means that a position row is missing: the revision was not
 // prepared, or somebody deleted the row. Restarting at zero would count events twice.
@@ -154,7 +164,7 @@ type DataError struct {
 	// Path is the field path of the expression or rule concerned; "" where it is that of the column or model.
 	Path   string
 	Column string // "" if the store did not say
-	Reason string // CamelCase: OutOfRange, ConstraintViolation
+	Reason string // CamelCase: OutOfRange, ConstraintViolation, FanOutTooLarge, or that of a *fold.RowError
 	// Message says what is wrong, without any value.
 	Message string
 }
@@ -167,6 +177,15 @@ func (e *DataError) Error() string {
 		return fmt.Sprintf("%s: model %s: %s", e.Reason, e.Model, e.Message)
 	}
 	return fmt.Sprintf("%s: models[%s].columns[%s]: %s", e.Reason, e.Model, e.Column, e.Message)
+}
+
+// ReasonFanOutTooLarge is the reason of a FanOutTooLarge.
+const ReasonFanOutTooLarge = "FanOutTooLarge"
+
+// FanOutTooLarge says that a fan-out on the model would touch more than MaxFanOutRows rows.
+func FanOutTooLarge(model string) *DataError {
+	return &DataError{Model: model, Reason: ReasonFanOutTooLarge, Message: fmt.Sprintf(
+		"where matches more than %d rows: match by more columns, or give the model a key that the event names", MaxFanOutRows)}
 }
 
 // NameTakenError says that a relation exists that is not this projection's.

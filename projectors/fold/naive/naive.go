@@ -69,28 +69,19 @@ func (s *State) Rows(model int) [][]value.Value {
 }
 
 // Apply applies the effects of one event in order, all or none. It fails with
-// *fold.OverflowError.
+// *fold.OverflowError or *fold.RowError.
 func (s *State) Apply(effects ...fold.Effect) error {
-	before := map[int]map[string][]value.Value{}
-	for i := range effects {
-		e := &effects[i]
-		k := Key(e.Key)
-		if before[e.Model] == nil {
-			before[e.Model] = map[string][]value.Value{}
-		}
-		if _, saved := before[e.Model][k]; !saved {
-			before[e.Model][k] = s.rows[e.Model][k]
-		}
-		row, err := s.effect(e, s.rows[e.Model][k])
-		if err != nil {
-			for model, rows := range before {
-				for k, row := range rows {
-					s.set(model, k, row)
-				}
+	e := &event{State: s, before: make([]map[string][]value.Value, len(s.models)), open: make([]map[string]bool, len(s.models))}
+	for i := range s.models {
+		e.before[i], e.open[i] = map[string][]value.Value{}, map[string]bool{}
+	}
+	if err := e.apply(effects); err != nil {
+		for model, rows := range e.before {
+			for k, row := range rows {
+				s.set(model, k, row)
 			}
-			return err
 		}
-		s.set(e.Model, k, row)
+		return err
 	}
 	return nil
 }
@@ -103,44 +94,185 @@ func (s *State) set(model int, k string, row []value.Value) {
 	s.rows[model][k] = row
 }
 
+// event is an event under way.
+type event struct {
+	*State
+	before []map[string][]value.Value // by model and key, the rows that were written; nil was absent
+	open   []map[string]bool          // rows that are to be finished
+}
+
+func (e *event) apply(effects []fold.Effect) error {
+	for i := range effects {
+		f := &effects[i]
+		if f.Where == nil {
+			k := Key(f.Key)
+			if err := e.one(f, k, f.Key); err != nil {
+				return err
+			}
+			continue
+		}
+		if slices.ContainsFunc(f.Where, func(m fold.Match) bool { return m.Value == nil }) {
+			continue
+		}
+		if err := e.finish(f.Model); err != nil {
+			return err
+		}
+		for _, row := range e.Rows(f.Model) {
+			if !matches(f, row) {
+				continue
+			}
+			key := e.keyOf(f.Model, row)
+			if err := e.one(f, Key(key), key); err != nil {
+				return err
+			}
+		}
+		if err := e.finish(f.Model); err != nil {
+			return err
+		}
+	}
+	for model := range e.models {
+		if err := e.finish(model); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *State) keyOf(model int, row []value.Value) []value.Value {
+	var key []value.Value
+	for _, c := range s.models[model].Key {
+		key = append(key, row[c])
+	}
+	return key
+}
+
+func matches(f *fold.Effect, row []value.Value) bool {
+	for _, m := range f.Where {
+		if row[m.Column] == nil || value.Compare(row[m.Column], m.Value) != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *event) one(f *fold.Effect, k string, key []value.Value) error {
+	row, err := e.effect(f, key, e.rows[f.Model][k])
+	if err != nil {
+		return err
+	}
+	e.write(f.Model, k, row)
+	e.open[f.Model][k] = true
+	return nil
+}
+
+func (e *event) write(model int, k string, row []value.Value) {
+	if _, saved := e.before[model][k]; !saved {
+		e.before[model][k] = e.rows[model][k]
+	}
+	e.set(model, k, row)
+}
+
+// finish calls the model's Finisher on the rows touched since it was last called.
+func (e *event) finish(model int) error {
+	m := &e.models[model]
+	for k := range e.open[model] {
+		row := e.rows[model][k]
+		if m.Finish == nil || row == nil {
+			continue
+		}
+		row, err := m.Finish.Finish(slices.Clone(row))
+		if err != nil {
+			return err
+		}
+		e.write(model, k, row)
+	}
+	clear(e.open[model])
+	return nil
+}
+
 // effect gives the new row; nil is no row.
-func (s *State) effect(e *fold.Effect, old []value.Value) ([]value.Value, error) {
+func (s *State) effect(e *fold.Effect, key, old []value.Value) ([]value.Value, error) {
 	m := &s.models[e.Model]
 	if e.Delete {
 		return nil, nil
 	}
-	if old == nil {
-		if e.IgnoreAbsent {
+	if old == nil && e.IgnoreAbsent {
+		return nil, nil
+	}
+	changes := e.Changes
+	if e.Load != nil {
+		step, err := e.Load.Load(slices.Clone(old))
+		switch {
+		case err != nil:
+			return nil, err
+		case step.Skip:
+			return old, nil
+		case step.Delete:
 			return nil, nil
 		}
+		changes = step.Changes
+	}
+	if old == nil {
 		for i := range m.Columns {
 			old = append(old, m.Columns[i].Default)
 		}
 		for i, c := range m.Key {
-			old[c] = e.Key[i]
+			old[c] = key[i]
 		}
 	}
 	row := slices.Clone(old)
-	for _, ch := range e.Changes {
-		x := row[ch.Column]
-		switch {
-		case ch.Op == fold.OpSet:
-			row[ch.Column] = ch.Operand
-		case ch.Operand == nil:
-		case ch.Op == fold.OpAdd:
-			v, err := m.Columns[ch.Column].Type.Add(x, ch.Operand)
-			if err != nil {
-				return nil, &fold.OverflowError{Model: m.Name, Column: m.Columns[ch.Column].Name}
-			}
-			row[ch.Column] = v
-		case ch.Op == fold.OpMax:
-			if x == nil || value.Compare(x, ch.Operand) < 0 {
-				row[ch.Column] = ch.Operand
-			}
-		case ch.Op == fold.OpAppend:
-			list, _ := x.([]value.Value)
-			row[ch.Column] = append(slices.Clone(list), ch.Operand)
+	for _, ch := range changes {
+		v, ok := change(&m.Columns[ch.Column], ch, row[ch.Column])
+		if !ok {
+			return nil, &fold.OverflowError{Model: m.Name, Column: m.Columns[ch.Column].Name}
 		}
+		row[ch.Column] = v
 	}
 	return row, nil
+}
+
+// change gives the column's new value; false when it leaves its range.
+func change(c *fold.Column, ch fold.Change, x value.Value) (value.Value, bool) {
+	if ch.Op == fold.OpSet {
+		return c.Normal(ch.Operand), true
+	}
+	if ch.Operand == nil {
+		return x, true
+	}
+	switch ch.Op {
+	case fold.OpAdd:
+		v, err := c.Type.Add(x, ch.Operand)
+		return v, err == nil && c.Obeys(v) == nil
+	case fold.OpMax:
+		if x == nil || value.Compare(x, ch.Operand) < 0 {
+			return ch.Operand, true
+		}
+	case fold.OpMin:
+		if x == nil || value.Compare(x, ch.Operand) > 0 {
+			return ch.Operand, true
+		}
+	case fold.OpSetOnce:
+		if x == nil {
+			return c.Normal(ch.Operand), true
+		}
+	case fold.OpMerge:
+		o := value.NewObject(x)
+		err := o.Merge(ch.Operand)
+		return o.JSON(), err == nil
+	case fold.OpAppend:
+		return appended(c, x, ch.Operand)
+	}
+	return x, true
+}
+
+func appended(c *fold.Column, x, item value.Value) (value.Value, bool) {
+	list, _ := x.([]value.Value)
+	if c.Rules.Distinct && slices.ContainsFunc(list, func(e value.Value) bool { return value.Compare(e, item) == 0 }) {
+		return x, true
+	}
+	list = append(slices.Clone(list), item)
+	if n := c.Rules.MaxItems; n > 0 && len(list) > n {
+		list = list[len(list)-n:]
+	}
+	return list, len(list) <= value.MaxArrayElements
 }

@@ -74,6 +74,9 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 	case r.dataHash != c.DataHash:
 		return facts, invalid("revision %s is there with another data hash", c.Revision)
 	default:
+		if err := r.reindex(c); err != nil {
+			return facts, err
+		}
 		facts.Adopted = p.uid != c.Projection.UID
 	}
 	p.uid = c.Projection.UID
@@ -95,6 +98,9 @@ func newRevision(c *contract.Contract, starts []stores.Start) (*revision, error)
 	}
 	for range models {
 		r.rows = append(r.rows, map[string][]value.Value{})
+	}
+	if r.uniques, err = uniquesOf(c, models); err != nil {
+		return nil, err
 	}
 	for _, t := range c.Topics {
 		r.counts[t.Name] = 0

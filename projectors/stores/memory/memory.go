@@ -58,7 +58,8 @@ type revision struct {
 	dataHash  string
 	models    []fold.Model
 	rows      []map[string][]value.Value // by model and key
-	counts    map[string]int32           // partitions per topic
+	uniques   []unique
+	counts    map[string]int32 // partitions per topic
 	positions map[event.TopicPartition]*stores.Claim
 	audit     []Interval
 }
@@ -147,16 +148,7 @@ func (s *Store) Rows(c *contract.Contract, model string) [][]value.Value {
 	if m < 0 {
 		return nil
 	}
-	keys := make([]string, 0, len(r.rows[m]))
-	for k := range r.rows[m] {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	out := make([][]value.Value, len(keys))
-	for i, k := range keys {
-		out[i] = slices.Clone(r.rows[m][k])
-	}
-	return out
+	return r.sorted(m)
 }
 
 // Audit gives every committed interval of the contract's revision, oldest first.
@@ -212,7 +204,7 @@ func (s *Store) View(name string) int {
 	active := p.revisions[p.active]
 	for m := range active.models {
 		if active.models[m].Name == name {
-			return len(active.rows[m])
+			return len(active.visible(m))
 		}
 	}
 	return 0

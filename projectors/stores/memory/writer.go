@@ -6,15 +6,13 @@ package memory
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/projectionist-dev/projectionist/contract"
-	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/event"
-	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
+	"github.com/projectionist-dev/projectionist/projectors/stores/rmw"
 )
 
 type writer struct {
@@ -32,9 +30,7 @@ func (w *writer) prepared() (*revision, error) {
 	if r := w.s.revision(w.c); r != nil {
 		return r, nil
 	}
-	return nil, &stores.EnvironmentError{
-		Reason: stores.ReasonNotPrepared, Message: "the tables of this revision were not prepared, or somebody dropped them",
-	}
+	return nil, notPrepared()
 }
 
 func (w *writer) Claim(ctx context.Context, by string, tps []event.TopicPartition) ([]stores.Claim, error) {
@@ -104,13 +100,6 @@ func (w *writer) Commit(ctx context.Context, c stores.Commit) error {
 	return nil
 }
 
-// change is a row to write; nil removes it.
-type change struct {
-	model int
-	key   string
-	row   []value.Value
-}
-
 func (w *writer) commit(c stores.Commit) error {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
@@ -121,16 +110,12 @@ func (w *writer) commit(c stores.Commit) error {
 	if err = r.fence(c.Advances); err != nil {
 		return err
 	}
-	changes, err := r.apply(c.Rows)
+	changes, err := rmw.Apply(c.Rows, r.models, r)
 	if err != nil {
 		return err
 	}
-	for _, ch := range changes {
-		if ch.row == nil {
-			delete(r.rows[ch.model], ch.key)
-		} else {
-			r.rows[ch.model][ch.key] = ch.row
-		}
+	if err := r.write(changes); err != nil {
+		return err
 	}
 	now := time.Now()
 	for i := range c.Advances {
@@ -169,30 +154,6 @@ func (r *revision) fence(advances []stores.Advance) error {
 		return &stores.FencedError{Partitions: fenced}
 	}
 	return nil
-}
-
-// apply computes what a batch changes, without changing it.
-func (r *revision) apply(b *fold.Batch) ([]change, error) {
-	if b == nil {
-		return nil, nil
-	}
-	out := make([]change, 0, b.Len())
-	var buf []byte
-	for m := range r.models {
-		for _, u := range b.Rows(m) {
-			buf = buf[:0]
-			for _, k := range u.Key() {
-				buf = value.AppendKey(buf, k)
-			}
-			row, err := u.Apply(r.rows[m][string(buf)])
-			var o *fold.OverflowError
-			if errors.As(err, &o) {
-				return nil, &stores.DataError{Model: o.Model, Column: o.Column, Reason: "OutOfRange", Message: "the value leaves the range of the column's type"}
-			}
-			out = append(out, change{model: m, key: string(buf), row: row})
-		}
-	}
-	return out, nil
 }
 
 func (w *writer) AddPartitions(ctx context.Context, b stores.Barrier) (stores.Barrier, error) {

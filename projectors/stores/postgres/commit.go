@@ -204,7 +204,7 @@ func (w *Writer) attempt(ctx context.Context, c *stores.Commit) error {
 		err = w.positionOutside(p, id, c)
 	}
 	if err == nil {
-		p.queue(w.sql.commit, nil, nil)
+		p.queue(w.sql.commit, nil, w.explainCommit)
 		err = p.flush()
 	}
 	if err != nil && !p.lost() {

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -24,12 +26,9 @@ import (
 func (a *Admin) Prepare(ctx context.Context, c *contract.Contract, starts []stores.Start) (contract.PrepareFacts, error) {
 	var facts contract.PrepareFacts
 	p := &preparation{cfg: a.cfg, contract: c}
-	for i := range c.Models {
-		t, err := newTable(c, i)
-		if err != nil {
-			return facts, &stores.EnvironmentError{Reason: ReasonInvalidDefinition, Message: err.Error()}
-		}
-		p.tables = append(p.tables, t)
+	var err error
+	if p.tables, err = newTables(c); err != nil {
+		return facts, &stores.EnvironmentError{Reason: ReasonInvalidDefinition, Message: err.Error()}
 	}
 	grantee, err := a.grantee(ctx)
 	if err != nil {
@@ -207,44 +206,32 @@ func (p *preparation) table(ctx context.Context, t *table) error {
 		if _, err := p.tx.Exec(ctx, createTable(p.cfg.Schema, t)); err != nil {
 			return err
 		}
-		if _, err := p.tx.Exec(ctx, fmt.Sprintf("COMMENT ON TABLE %s IS %s", p.current, literal(fmt.Sprintf(
-			"Rows of model %s of projection %s/%s, revision %s. Select from the view %s instead: it stays when revisions change.",
-			t.model, p.contract.Projection.Namespace, p.contract.Projection.Name, p.contract.Revision, t.model)))); err != nil {
-			return err
-		}
 		if err := p.record(ctx, t.name, "table", t.model); err != nil {
 			return err
 		}
 	}
-	for _, ix := range p.contract.Models[t.index].Indexes {
-		if err := p.index(ctx, t, ix.Columns); err != nil {
+	if err := p.comment(ctx, "TABLE", t.name, t.tableComments(p.contract.Projection, p.contract.Revision)); err != nil {
+		return err
+	}
+	if there {
+		if err := p.rules(ctx, t); err != nil {
+			return err
+		}
+	}
+	for _, ix := range t.indexes {
+		if err := p.index(ctx, t, ix); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func createTable(schema string, t *table) string {
-	defs := make([]string, 0, len(t.columns)+1)
-	for i, c := range t.columns {
-		defs = append(defs, c.definition(t.isKey(i)))
-	}
-	key := make([]string, len(t.key))
-	for i, k := range t.key {
-		key[i] = t.columns[k].name
-	}
-	defs = append(defs, "CONSTRAINT "+quote(constraintName(t.name, "key", key))+" PRIMARY KEY ("+quoteAll(key)+")")
-	// Room in each page lets an update stay in it, without touching the indexes.
-	return "CREATE TABLE " + quote(schema, t.name) + " (\n  " + strings.Join(defs, ",\n  ") + "\n) WITH (fillfactor = 85)"
-}
-
-func (p *preparation) index(ctx context.Context, t *table, columns []string) error {
-	name := constraintName(t.name, "idx", columns)
-	p.current = quote(p.cfg.Schema, name)
+func (p *preparation) index(ctx context.Context, t *table, ix index) error {
+	p.current = quote(p.cfg.Schema, ix.name)
 	var there, onTable bool
 	if err := p.tx.QueryRow(ctx, `SELECT count(*) > 0, coalesce(bool_or(ic.relname = $3), false)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class ic ON ic.oid = i.indrelid
-WHERE n.nspname = $1 AND c.relname = $2`, p.cfg.Schema, name, t.name).Scan(&there, &onTable); err != nil {
+WHERE n.nspname = $1 AND c.relname = $2`, p.cfg.Schema, ix.name, t.name).Scan(&there, &onTable); err != nil {
 		return err
 	}
 	if there && !onTable {
@@ -253,46 +240,100 @@ WHERE n.nspname = $1 AND c.relname = $2`, p.cfg.Schema, name, t.name).Scan(&ther
 	if there {
 		return nil
 	}
-	_, err := p.tx.Exec(ctx, createIndex(p.cfg.Schema, t, columns))
+	_, err := p.tx.Exec(ctx, createIndex(p.cfg.Schema, t, ix))
+	if _, code := sqlState(err); code == stateUniqueViolation {
+		return &stores.EnvironmentError{Reason: ReasonInvalidDefinition, Message: fmt.Sprintf(
+			"%s: rows in %s have the same %s already: make the index an ordinary one, or rebuild with handlers that keep them apart",
+			t.rules[ix.name].path, quote(p.cfg.Schema, t.name), strings.Join(ix.columns, ", "))}
+	}
 	return err
 }
 
-func createIndex(schema string, t *table, columns []string) string {
-	return "CREATE INDEX " + quote(constraintName(t.name, "idx", columns)) + " ON " + quote(schema, t.name) + " (" + quoteAll(columns) + ")"
+// ourConstraint is how the names of constraints end that constraintName made for a rule.
+var ourConstraint = regexp.MustCompile("_[0-9a-f]{24}_(" + strings.Join([]string{purposeUnique, purposeNotNull, purposeEnum, purposeRange, purposeSize}, "|") + ")$")
+
+// rules brings the constraints of a table that is there to what the contract says. One
+// that it no longer has would refuse events, so it goes; ordinary indexes stay, they
+// change no row. A check that is new holds for rows that are written from now on.
+func (p *preparation) rules(ctx context.Context, t *table) error {
+	rows, err := p.tx.Query(ctx, `SELECT k.conname::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = $2 AND k.contype IN ('u', 'c') ORDER BY 1`, p.cfg.Schema, t.name)
+	if err != nil {
+		return err
+	}
+	there, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range there {
+		if _, wanted := t.rules[name]; wanted || !ourConstraint.MatchString(name) {
+			continue
+		}
+		if _, err := p.tx.Exec(ctx, "ALTER TABLE "+quote(p.cfg.Schema, t.name)+" DROP CONSTRAINT "+quote(name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.rules)) {
+		r := t.rules[name]
+		if r.check == "" || slices.Contains(there, name) {
+			continue
+		}
+		if _, err := p.tx.Exec(ctx, "ALTER TABLE "+quote(p.cfg.Schema, t.name)+" ADD CONSTRAINT "+quote(name)+" CHECK ("+r.check+") NOT VALID"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
+// view makes the view of a model, or replaces one that shows something else.
 func (p *preparation) view(ctx context.Context, t *table) error {
 	there, err := p.ours(ctx, t.model, "view")
-	if err != nil || there {
+	if err != nil {
 		return err
 	}
 	if err := checkName("models["+t.model+"].name", t.model); err != nil {
 		return err
 	}
-	if _, err := p.tx.Exec(ctx, createView(p.cfg.Schema, t)); err != nil {
-		return err
+	v := newView(p.cfg.Schema, p.contract, p.tables, t.index)
+	current := p.current
+	if there {
+		if there, err = p.shows(ctx, t, v); err != nil {
+			return err
+		}
+		p.current = current
 	}
-	if _, err := p.tx.Exec(ctx, fmt.Sprintf("COMMENT ON VIEW %s IS %s", p.current, literal(fmt.Sprintf(
-		"Read model %s of projection %s/%s.", t.model, p.contract.Projection.Namespace, p.contract.Projection.Name)))); err != nil {
-		return err
+	if !there {
+		if _, err := p.tx.Exec(ctx, createView(p.cfg.Schema, t.model, v)); err != nil {
+			if _, code := sqlState(err); code == stateInvalidTable {
+				return &stores.EnvironmentError{Reason: ReasonInvalidDefinition, Message: fmt.Sprintf(
+					"the view %s shows other columns, and PostgreSQL adds columns to a view at its end only: let its readers know, and drop it; it is then made again", current)}
+			}
+			return err
+		}
+		if err := p.record(ctx, t.model, "view", t.model); err != nil {
+			return err
+		}
 	}
-	return p.record(ctx, t.model, "view", t.model)
+	return p.comment(ctx, "VIEW", t.model, t.viewComments(p.contract.Projection, v))
 }
 
-func createView(schema string, t *table) string {
-	names := make([]string, len(t.columns))
-	for i, c := range t.columns {
-		names[i] = c.name
+// shows tells whether a view that is there is what v says. To replace it in vain
+// would wait for its readers. Definitions are compared as the server prints them.
+func (p *preparation) shows(ctx context.Context, t *table, v view) (bool, error) {
+	scratch := constraintName(t.name, "view", v.names())
+	if _, err := p.ours(ctx, scratch, "view"); err != nil {
+		return false, err
 	}
-	return "CREATE OR REPLACE VIEW " + quote(schema, t.model) + " AS SELECT " + quoteAll(names) + " FROM " + quote(schema, t.name)
-}
-
-func quoteAll(names []string) string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = quote(n)
+	if _, err := p.tx.Exec(ctx, createView(p.cfg.Schema, scratch, v)); err != nil {
+		return false, err
 	}
-	return strings.Join(out, ", ")
+	var same bool
+	if err := p.tx.QueryRow(ctx, "SELECT pg_get_viewdef($1::regclass) = pg_get_viewdef($2::regclass)",
+		quote(p.cfg.Schema, t.model), quote(p.cfg.Schema, scratch)).Scan(&same); err != nil {
+		return false, err
+	}
+	_, err := p.tx.Exec(ctx, "DROP VIEW "+quote(p.cfg.Schema, scratch))
+	return same, err
 }
 
 // positions makes the rows of a new revision and records how many there are.

@@ -4,20 +4,32 @@
 package postgres
 
 import (
-	"errors"
 	"slices"
-	"strings"
 
 	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
-// queueRows queues a batch's statements, model by model. It flushes where rows
-// have to be read first.
+// queueRows queues a batch's statements, segment by segment: first the rows,
+// model by model, then the fan-outs. It flushes where rows have to be read first.
 func (w *Writer) queueRows(p *pipeline, b *fold.Batch) error {
+	for _, s := range b.Segments() {
+		if err := w.queueSegment(p, s); err != nil {
+			return err
+		}
+		for _, f := range s.FanOuts() {
+			if err := w.fanOut(p, w.tables[f.Model()], f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *Writer) queueSegment(p *pipeline, s fold.Segment) error {
 	for i, t := range w.tables {
-		rows := b.Rows(i)
+		rows := s.Rows(i)
 		if len(rows) == 0 {
 			continue
 		}
@@ -81,7 +93,7 @@ func (t *table) statement(schema string, g fold.Group) (sql string, params [][]b
 		cols := t.touched(g.Shape)
 		params := t.keyParams(g.Rows)
 		for _, c := range cols {
-			params = append(params, encodeArray(t.columns[c].typ, len(g.Rows), func(i int) value.Value { return g.Rows[i].Operand(c) }))
+			params = append(params, t.columns[c].encode(len(g.Rows), func(i int) value.Value { return g.Rows[i].Operand(c) }))
 		}
 		return t.sqlUpdate(schema, g.Shape), params
 	case fold.Replace:
@@ -94,7 +106,7 @@ func (t *table) statement(schema string, g fold.Group) (sql string, params [][]b
 func (t *table) keyParams(rows []fold.Mutation) [][]byte {
 	out := make([][]byte, len(t.key))
 	for k, col := range t.key {
-		out[k] = encodeArray(t.columns[col].typ, len(rows), func(i int) value.Value { return rows[i].Key()[k] })
+		out[k] = t.columns[col].encode(len(rows), func(i int) value.Value { return rows[i].Key()[k] })
 	}
 	return out
 }
@@ -102,7 +114,7 @@ func (t *table) keyParams(rows []fold.Mutation) [][]byte {
 func (t *table) insertedParams(cols []int, rows []fold.Mutation) [][]byte {
 	out := make([][]byte, len(cols))
 	for k, col := range cols {
-		out[k] = encodeArray(t.columns[col].typ, len(rows), func(i int) value.Value { return rows[i].Inserted(col) })
+		out[k] = t.columns[col].encode(len(rows), func(i int) value.Value { return rows[i].Inserted(col) })
 	}
 	return out
 }
@@ -113,64 +125,81 @@ func (w *Writer) load(p *pipeline, t *table, rows []fold.Mutation) error {
 	p.steps = append(p.steps, step{
 		sql: t.sqlLoad(w.cfg.Schema), params: t.keyParams(rows), explain: t.explain(nil),
 		row: func(values [][]byte) error {
-			row := make([]value.Value, len(t.columns))
-			if len(values) != len(row) {
-				return errWire
+			row, err := t.decodeRow(values)
+			if err == nil {
+				present[t.keyOf(row)] = row
 			}
-			for i, b := range values {
-				var err error
-				if row[i], err = decodeValue(t.columns[i].typ, b); err != nil {
-					return err
-				}
-			}
-			present[t.keyOf(row)] = row
-			return nil
+			return err
 		},
 	})
 	if err := p.flush(); err != nil {
 		return err
 	}
-	var created, changed, deleted [][]value.Value
+	var out changes
 	for _, m := range rows {
 		was := present[string(appendKey(nil, m.Key()))]
 		row, err := m.Apply(was)
-		var overflow *fold.OverflowError
-		if errors.As(err, &overflow) {
-			return &stores.DataError{Model: t.model, Column: overflow.Column, Reason: reasonOutOfRange, Message: "an add leaves the range of the column's type"}
+		if err != nil {
+			return stores.Applied(err)
 		}
-		switch {
-		case err != nil:
-			return err
-		case row == nil && was != nil:
-			deleted = append(deleted, was)
-		case row != nil && was == nil:
-			created = append(created, row)
-		case row != nil:
-			changed = append(changed, row)
+		out.add(was, row)
+	}
+	w.queueChanges(p, t, &out)
+	return nil
+}
+
+// decodeRow gives a row of read.
+func (t *table) decodeRow(values [][]byte) ([]value.Value, error) {
+	row := make([]value.Value, len(t.columns))
+	if len(values) != len(row) {
+		return nil, errWire
+	}
+	for i, b := range values {
+		var err error
+		if row[i], err = decodeValue(t.columns[i].typ, b); err != nil {
+			return nil, err
 		}
 	}
+	return row, nil
+}
+
+// changes are whole rows to write, each list in key order.
+type changes struct{ created, changed, deleted [][]value.Value }
+
+// add takes a row as it was and as it is to be; nil is no row. What stays as it is, is not written.
+func (c *changes) add(was, row []value.Value) {
+	switch {
+	case row == nil && was != nil:
+		c.deleted = append(c.deleted, was)
+	case row != nil && was == nil:
+		c.created = append(c.created, row)
+	case row != nil && slices.CompareFunc(was, row, value.Compare) != 0:
+		c.changed = append(c.changed, row)
+	}
+}
+
+func (w *Writer) queueChanges(p *pipeline, t *table, c *changes) {
 	all := t.allColumns()
-	if len(deleted) > 0 {
-		p.queue(t.sqlDelete(w.cfg.Schema), t.rowParams(t.key, deleted), t.explain(nil))
+	if len(c.deleted) > 0 {
+		p.queue(t.sqlDelete(w.cfg.Schema), t.rowParams(t.key, c.deleted), t.explain(nil))
 	}
-	if len(changed) > 0 && len(t.key) < len(t.columns) {
-		p.queue(t.sqlWriteBack(w.cfg.Schema), t.rowParams(all, changed), t.explain(nil))
+	if len(c.changed) > 0 {
+		p.queue(t.sqlWriteBack(w.cfg.Schema), t.rowParams(all, c.changed), t.explain(nil))
 	}
-	if len(created) > 0 {
-		p.queue(t.sqlCreate(w.cfg.Schema), append(t.rowParams(all, created), int64Param(int64(len(created)))), func(err error) error {
+	if len(c.created) > 0 {
+		p.queue(t.sqlCreate(w.cfg.Schema), append(t.rowParams(all, c.created), int64Param(int64(len(c.created)))), func(err error) error {
 			if _, code := sqlState(err); code == stateDivisionByZero {
 				return errAppeared
 			}
 			return t.explain(nil)(err)
 		})
 	}
-	return nil
 }
 
 func (t *table) rowParams(cols []int, rows [][]value.Value) [][]byte {
 	out := make([][]byte, len(cols))
 	for k, col := range cols {
-		out[k] = encodeArray(t.columns[col].typ, len(rows), func(i int) value.Value { return rows[i][col] })
+		out[k] = t.columns[col].encode(len(rows), func(i int) value.Value { return rows[i][col] })
 	}
 	return out
 }
@@ -188,54 +217,4 @@ func appendKey(b []byte, key []value.Value) []byte {
 		b = value.AppendKey(b, v)
 	}
 	return b
-}
-
-// Reasons of a *stores.DataError.
-const (
-	reasonOutOfRange = "OutOfRange"
-	reasonConstraint = "ConstraintViolation"
-)
-
-// addColumns are the columns in which a statement of the shape can overflow:
-// every other operand was checked against its type before it came here.
-func addColumns(t *table, s fold.Shape) []string {
-	var out []string
-	for i, c := range t.columns {
-		if s.Touch(i) == fold.Add {
-			out = append(out, c.name)
-		}
-	}
-	return out
-}
-
-// explain turns an error of one of the table's statements into a *stores.DataError
-// where the rows are to blame. Of the server's message nothing is kept: it may show a value.
-func (t *table) explain(adds []string) func(error) error {
-	return func(err error) error {
-		pe, code := sqlState(err)
-		if pe == nil || !isData(err) {
-			return err
-		}
-		out := &stores.DataError{Model: t.model, Column: pe.ColumnName, Reason: reasonConstraint}
-		switch {
-		case strings.HasPrefix(code, "22"):
-			out.Reason, out.Message = reasonOutOfRange, "the server refuses a value (SQLSTATE "+code+")"
-			if code == "22003" {
-				out.Message = "a number leaves the range of the column's type"
-				if out.Column == "" && len(adds) == 1 {
-					out.Column = adds[0]
-				}
-			}
-		case code == stateLimitExceeded:
-			out.Reason = reasonOutOfRange
-			out.Message = "a value is too large for the database: an indexed text takes some 2,700 bytes, an array 1 GB"
-		case code == stateNotNullViolation:
-			out.Message = "a value is missing in a column that must not be NULL"
-		case pe.ConstraintName != "":
-			out.Message = "constraint " + quote(pe.ConstraintName) + " does not hold (SQLSTATE " + code + ")"
-		default:
-			out.Message = "a constraint does not hold (SQLSTATE " + code + ")"
-		}
-		return out
-	}
 }

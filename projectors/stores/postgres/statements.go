@@ -34,9 +34,9 @@ func source(params []param) string {
 
 // operand is a column of u, in the column's type.
 func (t *table) operand(col int) string {
-	s := fmt.Sprintf("u.c%d", col)
-	if typ := t.columns[col].typ; typ.Array {
-		s += "::" + cast(typ)
+	s, c := fmt.Sprintf("u.c%d", col), t.columns[col]
+	if c.native != "" || c.typ.Array {
+		s += "::" + c.cast()
 	}
 	return s
 }
@@ -44,7 +44,7 @@ func (t *table) operand(col int) string {
 func (t *table) params(cols []int) []param {
 	out := make([]param, len(cols))
 	for i, c := range cols {
-		out[i] = param{c, t.columns[c].typ}
+		out[i] = param{c, t.columns[c].wire()}
 	}
 	return out
 }
@@ -101,12 +101,54 @@ func (t *table) sqlLock(schema string) string {
 
 // sqlLoad is sqlLock that gives the rows.
 func (t *table) sqlLoad(schema string) string {
+	return "SELECT " + t.read() + " FROM " + quote(schema, t.name) + " t JOIN " + source(t.params(t.key)) +
+		" ON " + t.onKey() + " " + t.orderByKey() + " FOR UPDATE OF t"
+}
+
+// read lists all columns of t in their logical types.
+func (t *table) read() string {
 	cols := make([]string, len(t.columns))
 	for i, c := range t.columns {
-		cols[i] = "t." + quote(c.name)
+		cols[i] = c.read("t")
 	}
-	return "SELECT " + strings.Join(cols, ", ") + " FROM " + quote(schema, t.name) + " t JOIN " + source(t.params(t.key)) +
-		" ON " + t.onKey() + " " + t.orderByKey() + " FOR UPDATE OF t"
+	return strings.Join(cols, ", ")
+}
+
+// sqlMatch reads the rows that a fan-out touches, locked, in the order of their
+// keys: the first ones, or those after a key. Tombstones are among them: what they are is
+// the Loader's to say. Parameters: the values of where, the key if after, how many.
+func (t *table) sqlMatch(schema string, where []int, after bool) string {
+	var conds []string
+	n := 0
+	param := func(c column) string {
+		n++
+		s := fmt.Sprintf("$%d::%s", n, c.scalar())
+		if c.typ.Array {
+			s = "(" + s + ")::" + cast(c.typ)
+		}
+		return s
+	}
+	for _, i := range where {
+		c := t.columns[i]
+		conds = append(conds, c.read("t")+" = "+param(c))
+	}
+	if after {
+		from, key := make([]string, len(t.key)), make([]string, len(t.key))
+		for i, k := range t.key {
+			from[i], key[i] = "t."+quote(t.columns[k].name), param(t.columns[k])
+		}
+		conds = append(conds, "("+strings.Join(from, ", ")+") > ("+strings.Join(key, ", ")+")")
+	}
+	return "SELECT " + t.read() + " FROM " + quote(schema, t.name) + " t WHERE " + strings.Join(conds, " AND ") + " " + t.orderByKey() +
+		fmt.Sprintf(" LIMIT $%d::bigint FOR UPDATE OF t", n+1)
+}
+
+// scalar is the type of a parameter that carries one value of the column.
+func (c column) scalar() string {
+	if c.typ.Array {
+		return "text"
+	}
+	return baseType(c.typ)
 }
 
 func (t *table) sqlDelete(schema string) string {
@@ -215,21 +257,36 @@ func doUpdate(set []string) string {
 	return " DO UPDATE SET " + strings.Join(set, ", ")
 }
 
-// change is the new value of a column, given SQL for the operand.
+// change is the new value of a column, given SQL for the operand. A NULL counts as
+// not there for greatest and least, too.
 func (t *table) change(col int, touch fold.Touch, in string) string {
 	c := t.columns[col]
 	old := "t." + quote(c.name)
 	switch touch {
 	case fold.Add:
 		return "coalesce(" + old + ", 0) + " + in
+	case fold.SetOnce:
+		return "coalesce(" + old + ", " + in + ")"
 	case fold.Max:
-		if c.typ.Kind == value.Text {
-			in += ` COLLATE "C"`
-		}
-		return "greatest(" + old + ", " + in + ")"
+		return "greatest(" + old + ", " + bytewise(c, in) + ")"
+	case fold.Min:
+		return "least(" + old + ", " + bytewise(c, in) + ")"
 	case fold.Concat:
-		return "coalesce(" + old + ", '{}') || " + in
+		list := "coalesce(" + old + ", '{}') || " + in
+		if c.maxItems == 0 {
+			return list
+		}
+		// The newest ones: the cap comes after the appending.
+		return fmt.Sprintf("(%s)[greatest(coalesce(pg_catalog.cardinality(%s), 0) + pg_catalog.cardinality(%s) - %d, 0) + 1:]", list, old, in, c.maxItems)
 	default:
 		return in
 	}
+}
+
+// bytewise makes a comparison of texts that of their bytes.
+func bytewise(c column, in string) string {
+	if c.typ.Kind == value.Text {
+		in += ` COLLATE "C"`
+	}
+	return in
 }

@@ -66,8 +66,8 @@ func TestGoldenSQL(t *testing.T) {
 	var out strings.Builder
 	show := func(name, sql string) { fmt.Fprintf(&out, "-- %s\n%s\n\n", name, sql) }
 	show("table", createTable("shop", tab))
-	show("index", createIndex("shop", tab, []string{"status", "n"}))
-	show("view", createView("shop", tab))
+	show("index", createIndex("shop", tab, tab.indexes[0]))
+	show("view", createView("shop", tab.model, newView("shop", c, []*table{tab}, 0)))
 	show("lock", tab.sqlLock("shop"))
 	show("load", tab.sqlLoad("shop"))
 	show("write back", tab.sqlWriteBack("shop"))

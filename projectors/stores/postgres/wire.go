@@ -45,6 +45,8 @@ func elementOID(t value.Type) uint32 {
 		return pgtype.TimestamptzOID
 	case value.Date:
 		return pgtype.DateOID
+	case value.Time:
+		return pgtype.TimeOID
 	case value.UUID:
 		return pgtype.UUIDOID
 	case value.JSONKind:
@@ -104,6 +106,8 @@ func appendValue(b []byte, t value.Type, v value.Value) []byte {
 			return binary.BigEndian.AppendUint32(b, uint32(int32(floorDiv(x.Unix(), 86_400)-epochDays)))
 		}
 		return binary.BigEndian.AppendUint64(b, uint64(x.UnixMicro()-epochMicros))
+	case value.TimeOfDay:
+		return binary.BigEndian.AppendUint64(b, uint64(x))
 	case [16]byte:
 		return append(b, x[:]...)
 	case value.JSON:
@@ -203,6 +207,10 @@ func decodeValue(t value.Type, b []byte) (value.Value, error) {
 	case value.Timestamp:
 		if len(b) == 8 {
 			return time.UnixMicro(int64(binary.BigEndian.Uint64(b)) + epochMicros).UTC(), nil
+		}
+	case value.Time:
+		if len(b) == 8 {
+			return value.TimeOfDay(binary.BigEndian.Uint64(b)), nil
 		}
 	case value.Float64:
 		if len(b) == 8 {

@@ -48,12 +48,8 @@ func OpenWriter(cfg Config, c *contract.Contract) (*Writer, error) {
 		return nil, err
 	}
 	w := &Writer{cfg: full, who: c.Projection, revision: c.Revision, doubts: map[event.TopicPartition]string{}}
-	for i := range c.Models {
-		t, wrong := newTable(c, i)
-		if wrong != nil {
-			return nil, wrong
-		}
-		w.tables = append(w.tables, t)
+	if w.tables, err = newTables(c); err != nil {
+		return nil, err
 	}
 	w.sql = newTexts(full)
 	w.pool, err = connect(full)

@@ -103,6 +103,103 @@ func concurrentAdds(t *testing.T, h Harness) {
 	}
 }
 
+// concurrentLoads: partitions whose effects read overlapping rows, many of them
+// absent at first or deleted again, in opposite orders: no effect is lost, though a
+// transaction that read a row as absent may find it there.
+func concurrentLoads(t *testing.T, h Harness) {
+	const rounds, keys = 20, 12
+	f := h.open(t, one())
+	var wg sync.WaitGroup
+	errs := make([]error, len(allPartitions()))
+	counts := make([][keys]int64, len(allPartitions()))
+	for i, p := range allPartitions() {
+		w := f.worker(p)
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(i), 11))
+			for round := range rounds {
+				var effects []fold.Effect
+				// In later rounds keys that nobody has touched come into play.
+				for _, k := range rng.Perm(min(keys, 2+round)) {
+					id := fmt.Sprintf("k%02d", k)
+					counts[i][k] += 2
+					effects = append(effects, counting(id), counting(id))
+					if rng.IntN(4) == 0 {
+						effects = append(effects, on(id, add(1, int64(1))))
+						counts[i][k]++
+					}
+				}
+				if err := w.commit(effects...); err != nil {
+					errs[i] = fmt.Errorf("%s, round %d: %w", p, round, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	for k, row := range f.db.Rows(t, f.c, 0) {
+		var want int64
+		for i := range counts {
+			want += counts[i][k]
+		}
+		if row[1] != want {
+			t.Fatalf("row %v, want a count of %d: an effect is lost", row[:2], want)
+		}
+	}
+}
+
+// concurrentFanOuts: partitions whose fan-outs and loads touch the same rows in
+// different orders. What deadlocks is tried again, and each effect counts once.
+func concurrentFanOuts(t *testing.T, h Harness) {
+	const rounds, keys = 8, 20
+	f := h.open(t, grouped())
+	id := func(k int) string { return fmt.Sprintf("k%02d", k) }
+	var all []fold.Effect
+	for k := range keys {
+		all = append(all, on(id(k), set(groupColumn, []value.Value{"g", "h"}[k%2])))
+	}
+	f.commit(all...)
+	var wg sync.WaitGroup
+	errs := make([]error, len(allPartitions()))
+	counts := make([][keys]int64, len(allPartitions()))
+	for i, p := range allPartitions()[:4] {
+		w := f.worker(p)
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(i), 13))
+			for round := range rounds {
+				var effects []fold.Effect
+				for range 3 {
+					k, g := rng.IntN(keys), rng.IntN(2)
+					counts[i][k]++
+					effects = append(effects, counting2(id(k)), in([]value.Value{"g", "h"}[g], changing(add(countColumn, int64(1)))))
+					for k := g; k < keys; k += 2 {
+						counts[i][k]++
+					}
+				}
+				if err := w.commit(effects...); err != nil {
+					errs[i] = fmt.Errorf("%s, round %d: %w", p, round, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	for k, row := range f.db.Rows(t, f.c, 0) {
+		var want int64
+		for i := range counts {
+			want += counts[i][k]
+		}
+		if row[countColumn] != want {
+			t.Fatalf("row %v, want a count of %d: an effect is lost", row, want)
+		}
+	}
+}
+
 // concurrentTakeover: processes claim one partition from each other while they
 // commit. What one of them was told is committed, and nothing else, is there.
 func concurrentTakeover(t *testing.T, h Harness) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/fold/foldtest"
+	"github.com/projectionist-dev/projectionist/projectors/fold/naive"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
@@ -25,6 +27,56 @@ type Harness struct {
 	Open func(t testing.TB) Database
 	// RapidScale divides the number of random histories; 0 and 1 are all of them.
 	RapidScale int
+	// Lacks says of each capability that the store does not have why that is so.
+	// What is neither lacking nor there fails; what is declared lacking and is there, too.
+	Lacks map[Capability]string
+	// Native are columns of the database's own types, unless it lacks NativeTypes.
+	Native []Native
+	tally  *tally
+}
+
+// Capability is something that not every store can have.
+type Capability string
+
+// The capabilities.
+const (
+	// Reads: the Admin is a stores.Reader.
+	Reads Capability = "Reads"
+	// NativeTypes: columns may have types of the database's own (contract.Column.Native).
+	NativeTypes Capability = "NativeTypes"
+)
+
+// Native is a column type of a database.
+type Native struct {
+	// Type is the logical type, Native the database's.
+	Type, Native string
+	// Samples are texts of values, at least two, that the database gives back as they are.
+	Samples []string
+	// Refused is the text of a value that the database refuses; "" if there is none.
+	Refused string
+}
+
+// lacks tells whether the store declares that it lacks something.
+func (h Harness) lacks(t *testing.T, c Capability) bool {
+	t.Helper()
+	why, declared := h.Lacks[c]
+	if declared {
+		t.Logf("the store lacks %s: %s", c, why)
+	}
+	return declared
+}
+
+// tally counts cases.
+type tally struct {
+	mu    sync.Mutex
+	cases map[string]int
+}
+
+// did counts n cases of a kind.
+func (h Harness) did(kind string, n int) {
+	h.tally.mu.Lock()
+	defer h.tally.mu.Unlock()
+	h.tally.cases[kind] += n
 }
 
 // Database is one empty database and what an onlooker could do to it. Names
@@ -183,6 +235,21 @@ func (f *fixture) commit(effects ...fold.Effect) {
 	}
 }
 
+// both applies effects, each an event, to the interpreter one by one and to the
+// store in one batch, and compares all rows.
+func (f *fixture) both(n *naive.State, effects ...fold.Effect) {
+	f.Helper()
+	for _, e := range effects {
+		if err := n.Apply(e); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.commit(effects...)
+	for m := range f.models {
+		f.wants(m, n.Rows(m)...)
+	}
+}
+
 // state is all that a failed commit must leave as it is.
 type state struct {
 	rows   [][][]value.Value
@@ -275,11 +342,16 @@ func show(m *fold.Model, c int, v value.Value) string {
 	return fmt.Sprintf("%T(%.200q)", v, m.Columns[c].Type.Format(v))
 }
 
-// matrix is a projection with every operation.
+// matrix is a projection with every operation, rules, checks and versions.
 func (h Harness) matrix(t testing.TB) *fixture {
 	t.Helper()
-	return h.open(t, foldtest.ContractModels())
+	f := h.open(t, foldtest.ContractModels())
+	f.models = foldtest.WithFinishers(f.models)
+	return f
 }
+
+// ptr is for the optional texts of a contract.
+func ptr(s string) *string { return &s }
 
 // one is a small model for cases that are not about operations.
 func one() []contract.Model {
@@ -309,6 +381,10 @@ func set(column int, v value.Value) fold.Change {
 
 func push(column int, v value.Value) fold.Change {
 	return fold.Change{Column: column, Op: fold.OpAppend, Operand: v}
+}
+
+func change(column int, op fold.Op, v value.Value) fold.Change {
+	return fold.Change{Column: column, Op: op, Operand: v}
 }
 
 func ignore(e fold.Effect) fold.Effect { e.IgnoreAbsent = true; return e }

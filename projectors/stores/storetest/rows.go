@@ -18,61 +18,6 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
-// everyOperation applies each operation to an absent row, a NULL and a value,
-// may it create the row or not, each in a commit of its own.
-func everyOperation(t *testing.T, h Harness) {
-	f := h.matrix(t)
-	m := &f.models[0]
-	n := naive.New(f.models)
-	key := func(i int) []value.Value { return []value.Value{fmt.Sprintf("k%03d", i), int64(i)} }
-	var prepare, effects []fold.Effect
-	for c := range m.Columns {
-		if c == m.Key[0] || c == m.Key[1] {
-			continue
-		}
-		typ := m.Columns[c].Type
-		sample := samples(typ)
-		for _, op := range []fold.Op{fold.OpSet, fold.OpAdd, fold.OpMax, fold.OpAppend} {
-			if op == fold.OpAdd && !typ.CanAdd() || op == fold.OpMax && !typ.CanMax() || op == fold.OpAppend && !typ.CanAppend() {
-				continue
-			}
-			operand := sample[0]
-			if op == fold.OpAppend {
-				operand = samples(typ.Elem())[0]
-			}
-			for _, operand := range []value.Value{operand, nil} {
-				for start := range 5 { // absent, absent and ignored, NULL, a lesser value, a greater value
-					k := key(len(effects))
-					e := fold.Effect{Key: k, Changes: []fold.Change{{Column: c, Op: op, Operand: operand}}}
-					e.IgnoreAbsent = start == 1 || start == 3
-					if start >= 2 {
-						prepare = append(prepare, fold.Effect{Key: k, Changes: []fold.Change{set(c, []value.Value{nil, sample[1], sample[2]}[start-2])}})
-					}
-					effects = append(effects, e)
-				}
-			}
-		}
-	}
-	for _, effects := range [][]fold.Effect{prepare, effects} {
-		for _, e := range effects {
-			if err := n.Apply(e); err != nil {
-				t.Fatal(err)
-			}
-		}
-		f.commit(effects...)
-		f.wants(0, n.Rows(0)...)
-	}
-	// One by one gives the same as all in one batch did.
-	for i, e := range effects[:40] {
-		if err := n.Apply(e); err == nil {
-			f.commit(e)
-		}
-		if i%20 == 19 {
-			f.wants(0, n.Rows(0)...)
-		}
-	}
-}
-
 // shapesInOneBatch folds all arms into one commit, over rows that are there and rows that are not.
 func shapesInOneBatch(t *testing.T, h Harness) {
 	f := h.open(t, one())

@@ -15,8 +15,8 @@ import (
 )
 
 var allTypes = []string{
-	"text", "bool", "int32", "int64", "float64", "decimal(12,2)", "decimal(38,0)", "decimal(38,38)", "decimal(1,0)", "timestamp", "date", "uuid", "json", "bytes",
-	"text[]", "bool[]", "int32[]", "int64[]", "float64[]", "decimal(12,2)[]", "timestamp[]", "date[]", "uuid[]",
+	"text", "bool", "int32", "int64", "float64", "decimal(12,2)", "decimal(38,0)", "decimal(38,38)", "decimal(1,0)", "timestamp", "date", "time", "uuid", "json", "bytes",
+	"text[]", "bool[]", "int32[]", "int64[]", "float64[]", "decimal(12,2)[]", "timestamp[]", "date[]", "time[]", "uuid[]",
 }
 
 // samples gives distinct values of a type, at least three (bool has two):
@@ -37,7 +37,7 @@ func samples(t value.Type) []value.Value {
 	case value.Int64:
 		return of[int64](7, -7, 8, 0, math.MinInt64, math.MaxInt64, 9007199254740993)
 	case value.Float64:
-		return of(1.5, -1.5, 2.5, 0, math.MaxFloat64, -math.MaxFloat64, math.SmallestNonzeroFloat64, 0.1, 1e-300, 1.7976931348623157e308, 123456789.123456789)
+		return of(1.5, -1.5, 2.5, 0, math.MaxFloat64, -math.MaxFloat64, math.SmallestNonzeroFloat64, 0.1, 1e-300, 1e308, 123456789.123456789)
 	case value.Decimal:
 		hi, cent := numbers(t)
 		return []value.Value{apd.New(0, -int32(t.Scale)), negated(cent), cent, hi, negated(hi)}
@@ -47,6 +47,9 @@ func samples(t value.Type) []value.Value {
 	case value.Date:
 		day := func(y int, m time.Month, d int) time.Time { return time.Date(y, m, d, 0, 0, 0, 0, time.UTC) }
 		return of(day(2024, 2, 29), day(1969, 12, 31), day(2100, 2, 28), day(1, 1, 1), day(9999, 12, 31), day(1582, 10, 10))
+	case value.Time:
+		const hour = value.TimeOfDay(3_600_000_000)
+		return of(12*hour+34, 0, 24*hour-1, 1, hour, hour/60-1_000_000)
 	case value.UUID:
 		var all [16]byte
 		for i := range all {

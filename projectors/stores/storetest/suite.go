@@ -3,10 +3,15 @@
 
 package storetest
 
-import "testing"
+import (
+	"maps"
+	"slices"
+	"testing"
+)
 
-// Run runs the suite.
+// Run runs the suite, and prints how many cases it had.
 func Run(t *testing.T, h Harness) {
+	h.tally = &tally{cases: map[string]int{}}
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, Harness)
@@ -22,6 +27,22 @@ func Run(t *testing.T, h Harness) {
 		{"TypesRoundTrip", typesRoundTrip},
 		{"KeysOfEachType", keysOfEachType},
 		{"EveryOperation", everyOperation},
+		{"RulesOfColumns", rulesOfColumns},
+		{"ListsStayBounded", listsStayBounded},
+		{"Loaders", loaders},
+		{"LoaderFails", loaderFails},
+		{"Finishers", finishers},
+		{"Versions", versions},
+		{"FanOutOrder", fanOutOrder},
+		{"FanOutManyRows", fanOutManyRows},
+		{"FanOutTooLarge", fanOutTooLarge},
+		{"FanOutOfEachType", fanOutOfEachType},
+		{"UniqueMoves", uniqueMoves},
+		{"UniqueViolation", uniqueViolation},
+		{"IndexesChange", indexesChange},
+		{"Joins", joins},
+		{"ReadsWhatViewsShow", readsWhatViewsShow},
+		{"NativeTypes", nativeTypes},
 		{"ShapesInOneBatch", shapesInOneBatch},
 		{"ModelsCommitTogether", modelsCommitTogether},
 		{"LargeBatch", largeBatch},
@@ -33,10 +54,21 @@ func Run(t *testing.T, h Harness) {
 		{"OverflowIsDataError", overflowIsDataError},
 		{"Barriers", barriers},
 		{"ConcurrentAdds", concurrentAdds},
+		{"ConcurrentLoads", concurrentLoads},
+		{"ConcurrentFanOuts", concurrentFanOuts},
 		{"ConcurrentTakeover", concurrentTakeover},
 		{"IntervalsTile", intervalsTile},
 		{"RandomHistories", randomHistories},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, h) })
+		t.Run(c.name, func(t *testing.T) {
+			c.run(t, h)
+			h.did("scenarios", 1)
+		})
 	}
+	total := 0
+	for _, kind := range slices.Sorted(maps.Keys(h.tally.cases)) {
+		t.Logf("%6d %s", h.tally.cases[kind], kind)
+		total += h.tally.cases[kind]
+	}
+	t.Logf("%d cases", total)
 }

@@ -8,14 +8,15 @@ CREATE TABLE "shop"."Order ""x""__0123456789" (
   "best" text COLLATE "C",
   "log" text[] COLLATE "C" DEFAULT '{"made"}'::text[],
   "info" jsonb,
-  CONSTRAINT "Order ""x""__0123456789_e15c66f08a287807e45ca2a2_key" PRIMARY KEY ("id", "day")
+  CONSTRAINT "Order ""x""__0123456789_e15c66f08a287807e45ca2a2_key" PRIMARY KEY ("id", "day"),
+  CONSTRAINT "Order ""x""__0123456789_44746e3f1f365552946f6e43_size" CHECK (pg_catalog.cardinality("log") <= 10000)
 ) WITH (fillfactor = 85)
 
 -- index
 CREATE INDEX "Order ""x""__0123456789_cd1e7f097f74c90f27b50779_idx" ON "shop"."Order ""x""__0123456789" ("status", "n")
 
 -- view
-CREATE OR REPLACE VIEW "shop"."Order ""x""" AS SELECT "id", "day", "status", "n", "total", "best", "log", "info" FROM "shop"."Order ""x""__0123456789"
+CREATE OR REPLACE VIEW "shop"."Order ""x""" AS SELECT t."id", t."day", t."status", t."n", t."total", t."best", t."log", t."info" FROM "shop"."Order ""x""__0123456789" t
 
 -- lock
 SELECT pg_catalog.count(*) FROM (SELECT 1 FROM "shop"."Order ""x""__0123456789" t JOIN ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::date[])) AS u(c0, c1) ON t."id" = u.c0 AND t."day" = u.c1 ORDER BY t."id", t."day" FOR UPDATE OF t) l
