@@ -228,7 +228,7 @@ func jsonProblem(err error) string {
 	var syntax *json.SyntaxError
 	var wrong *json.UnmarshalTypeError
 	switch {
-	case errors.As(err, &syntax):
+	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF):
 		return "it is not JSON"
 	case errors.As(err, &wrong):
 		return "field " + wrong.Field + " has the wrong type"
