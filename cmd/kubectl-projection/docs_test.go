@@ -5,69 +5,53 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-// block is a fenced block of a page, with the text since the one before.
-var block = regexp.MustCompile("(?s)(.*?)```([a-z]+)\n(.*?)```")
+// fence is a block of YAML in Markdown.
+var fence = regexp.MustCompile("(?ms)^```ya?ml[^\n]*\n(.*?)^```")
 
-// fileName is the last file that a text names: the block behind it is that file.
-var fileName = regexp.MustCompile("`([a-z][a-z/_]*\\.(?:yaml|ndjson))`[^`]*$")
-
-// took is how long something took.
-var took = regexp.MustCompile(`\d+\.\d\ds`)
-
-// TestTestingPage runs the example of docs/testing.md: its files are written as they stand there, in order, and its
-// commands print what the page shows.
-func TestTestingPage(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "testing.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(t.TempDir())
-	files, commands := 0, 0
-	for _, m := range block.FindAllStringSubmatch(string(page), -1) {
-		before, kind, text := m[1], m[2], m[3]
-		switch kind {
-		case "console":
-			commands++
-			line, want, _ := strings.Cut(text, "\n")
-			if got := command(t, strings.TrimPrefix(line, "$ ")); took.ReplaceAllString(got, "0.01s") != want {
-				t.Errorf("%s prints something else than the page shows (-page +printed):\n%s", line, cmp.Diff(want, got))
-			}
-		case "yaml", "json":
-			name := fileName.FindStringSubmatch(before)
-			if name == nil {
-				continue
-			}
-			files++
-			if err := os.MkdirAll(filepath.Dir(name[1]), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(name[1], []byte(text), 0o600); err != nil {
+// documented gives directories with every ProjectionTest that users read: the cookbook, and the blocks of pages whose
+// examples are tests.
+func documented(t *testing.T) []string {
+	t.Helper()
+	const docs = "../../docs"
+	out := []string{filepath.Join(docs, "cookbook")}
+	for _, page := range []string{"handlers.md"} {
+		text, err := os.ReadFile(filepath.Join(docs, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(t.TempDir(), page)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for i, m := range fence.FindAllSubmatch(text, -1) {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%03d.yaml", i)), m[1], 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
+		out = append(out, dir)
 	}
-	if files != 4 || commands != 3 {
-		t.Errorf("%d files and %d commands were found on the page, want 4 and 3", files, commands)
-	}
+	return out
 }
 
-// command runs the program as a shell would, and gives what it prints.
-func command(t *testing.T, line string) string {
+// passes runs every documented test on a store and says how many there are.
+func passes(t *testing.T, store string) {
 	t.Helper()
-	args := strings.Fields(strings.TrimPrefix(line, "kubectl "))
-	args[0] = "kubectl-projection"
 	var out, errs bytes.Buffer
-	if execute(t.Context(), args, strings.NewReader(""), &out, &errs) == 2 {
-		t.Errorf("%s: %s", line, &errs)
+	args := append([]string{"kubectl-projection", "test", "--store", store}, documented(t)...)
+	if code := execute(t.Context(), args, nil, &out, &errs); code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, out.String(), errs.String())
 	}
-	return out.String()
+	lines := bytes.Split(bytes.TrimSpace(out.Bytes()), []byte("\n"))
+	t.Logf("%s: %s", store, lines[len(lines)-1])
 }
+
+func TestDocsOnMemory(t *testing.T) { passes(t, "memory:") }
+
+func TestDocsOnSQLite(t *testing.T) { passes(t, "sqlite:"+filepath.Join(t.TempDir(), "docs.db")) }

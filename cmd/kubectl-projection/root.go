@@ -66,6 +66,7 @@ func newRoot(name string, p *output.Printer) *cobra.Command {
 	root.SetErr(p.Err)
 	root.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n")
 	root.AddCommand(
+		explainCommand(p),
 		initCommand(p),
 		lintCommand(p),
 		testCommand(p),

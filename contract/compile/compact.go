@@ -69,8 +69,8 @@ func (m *model) undetermined(hs []*handler) string {
 		return "every event (no events)"
 	}
 	for _, eventType := range types {
-		// A truncation has no message key, so that it cannot come last.
-		if eventType != "truncate" && !takes(eventType) {
+		// Truncations and messages have no key of a row, so that they cannot come last.
+		if eventType != "truncate" && eventType != "message" && !takes(eventType) {
 			return "events of type " + eventType
 		}
 	}

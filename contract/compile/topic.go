@@ -36,7 +36,7 @@ var formats = map[v1alpha1.EventFormat]struct {
 }{
 	v1alpha1.EventFormatJSON:           {},
 	v1alpha1.EventFormatCloudEvents:    {typed: true, identified: true},
-	v1alpha1.EventFormatDebezium:       {typed: true, types: []string{"create", "update", "delete", "read", "truncate"}},
+	v1alpha1.EventFormatDebezium:       {typed: true, types: []string{"create", "update", "delete", "read", "truncate", "message"}},
 	v1alpha1.EventFormatDebeziumOutbox: {typed: true, identified: true},
 	v1alpha1.EventFormatAvro:           {registry: true},
 	v1alpha1.EventFormatProtobuf:       {registry: true},
@@ -145,9 +145,6 @@ func (r reporter) keyedBy(t *topic) {
 			r.refuse("keyedBy", t.KeyedBy, err, " ("+s.where()+")")
 			break
 		}
-	}
-	if t.KeyFormat == string(v1alpha1.KeyFormatJSON) && t.KeyField == "" && p.Type() == expr.TypeString {
-		r.advise("keyedBy", "message keys are read as JSON, where a text stands in quotes, and is not equal to the text of this expression; name the member of the key in key.field, or set key.format to Text")
 	}
 }
 

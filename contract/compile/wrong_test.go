@@ -113,7 +113,6 @@ var wrong = []struct {
 
 	{"format without a registry", []string{"format: CloudEvents", "format: Protobuf"}},
 	{"field of a text key", []string{"key: {format: JSON, field: id}", "key: {field: id}"}},
-	{"JSON key compared with a text", []string{"key: {format: JSON, field: id}", "key: {format: JSON}, keyedBy: string(event.after.id)"}},
 	{"upcast that does nothing", []string{`- {name: older, when: "!has(event.n)", set: {nr: "0"}}`, `- {name: older, when: "!has(event.n)"}`}},
 	{"upcast of a path", []string{`set: {nr: "0"}`, `set: {"customer.name": "'x'"}`}},
 	{"upcast that sets and unsets", []string{"unset: [sku]", "unset: [lines]"}},

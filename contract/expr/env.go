@@ -85,7 +85,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ParserRecursionLimit(64),
 		cel.ParserExpressionSizeLimit(MaxSource),
 	)
-	for _, more := range [][]cel.EnvOption{baseVariables(), declarations(), scalarDeclarations(), listDeclarations(), patternDeclarations()} {
+	for _, more := range [][]cel.EnvOption{baseVariables(), declarations(), scalarDeclarations(), listDeclarations(), patternDeclarations(), schemaVariables()} {
 		opts = append(opts, more...)
 	}
 	return cel.NewCustomEnv(opts...)

@@ -46,14 +46,14 @@ type Options struct {
 	Row []Column
 	// Item adds item and index, of a forEach.
 	Item bool
-	// Schema gives types to fields of event, for checks; nil: the type of every field is dyn.
+	// Schema gives types to fields of event, for checks; nil: the type of every field is
+	// dyn. It changes nothing about how the expression is evaluated, nor Canonical.
 	Schema *Schema
+	// ItemSchema is Schema for item: see Schema.Elements.
+	ItemSchema *Schema
 	// NoFast evaluates everything in CEL; for tests that hold the two equal.
 	NoFast bool
 }
-
-// Schema is what is known about payloads.
-type Schema struct{}
 
 // Program is a compiled expression. It is safe for concurrent use.
 type Program struct {
@@ -64,6 +64,8 @@ type Program struct {
 	vars              map[string]bool
 	prg               cel.Program
 	ast               *cel.Ast
+	advice            []string
+	elements          *Schema
 	fast              node // nil: CEL evaluates
 	constant          any
 	constantFailure   *Failure
@@ -115,6 +117,16 @@ func Compile(src string, o Options) (*Program, *Error) {
 	if !o.NoFast {
 		p.fast = v.compileFast(checked)
 	}
+	if o.Schema != nil || o.ItemSchema != nil {
+		known, cerr := v.checkSchema(env, src, o)
+		if cerr != nil {
+			return nil, cerr
+		}
+		p.advice, p.elements = known.advice, known.elements
+		if known.typ != TypeDyn {
+			p.typ = known.typ
+		}
+	}
 	if p.IsConstant() {
 		// An error of a constant is an error of the expression: 1 / 0.
 		p.constant, p.constantFailure = p.eval(&Activation{})
@@ -134,6 +146,14 @@ func (p *Program) Canonical() string { return p.canonical }
 
 // Type is the type of the result, as far as it is known.
 func (p *Program) Type() Type { return p.typ }
+
+// Advice is what the schema says about the expression that need not be wrong: fields
+// that it does not list where it allows others, values that its enums do not have.
+func (p *Program) Advice() []string { return p.advice }
+
+// ElementSchema is what the schema knows of the elements of the result, nil if nothing:
+// the ItemSchema of a handler whose forEach this is.
+func (p *Program) ElementSchema() *Schema { return p.elements }
 
 // Paths lists the fields of the event that the expression reads, sorted, each as
 // it would be written: "event.customer.id". "event" alone means that it reads

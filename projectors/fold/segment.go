@@ -109,8 +109,11 @@ func (f FanOut) Model() int { return f.model }
 func (f FanOut) Where() []Match { return f.f.where }
 
 // Matches tells whether a row meets the conditions.
-func (f FanOut) Matches(row []value.Value) bool {
-	for _, m := range f.f.where {
+func (f FanOut) Matches(row []value.Value) bool { return MatchesAll(f.f.where, row) }
+
+// MatchesAll tells whether a row meets all conditions; a NULL meets none.
+func MatchesAll(where []Match, row []value.Value) bool {
+	for _, m := range where {
 		if row[m.Column] == nil || value.Compare(row[m.Column], m.Value) != 0 {
 			return false
 		}

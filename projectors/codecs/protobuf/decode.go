@@ -212,6 +212,9 @@ const maxAnys = 16
 func (p *printer) any(url string, b []byte) {
 	p.w.BeginObject()
 	defer p.w.EndObject()
+	if url == "" && len(b) == 0 {
+		return
+	}
 	p.w.Name("@type")
 	p.w.String(url)
 	t, err := p.schema.resolver.FindMessageByURL(url)
@@ -226,8 +229,8 @@ func (p *printer) any(url string, b []byte) {
 	}
 	defer func() { p.anys-- }()
 	m := dynamicpb.NewMessage(t.Descriptor())
-	if err := p.schema.options().Unmarshal(b, m); err != nil {
-		p.w.Fail(ErrPayload)
+	if err := p.schema.unmarshal(b, m); err != nil {
+		p.w.Fail(err)
 		return
 	}
 	if wellKnown(m.Descriptor()) != "" {

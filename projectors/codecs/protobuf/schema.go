@@ -109,16 +109,28 @@ func (s *Schema) Decode(index []int, b []byte, w *jsontext.Writer) error {
 		return err
 	}
 	m := t.New()
-	if err := s.options().Unmarshal(b, m.Interface()); err != nil {
-		return ErrPayload
+	if err := s.unmarshal(b, m.Interface()); err != nil {
+		return err
 	}
 	p := printer{schema: s, w: w}
 	p.message(m)
 	return w.Err()
 }
 
-func (s *Schema) options() proto.UnmarshalOptions {
-	return proto.UnmarshalOptions{Resolver: s.resolver, RecursionLimit: jsontext.MaxDepth}
+// unmarshal reads a message. The library panics on some payloads (1.36.12 on a
+// map entry with two keys, the second not of the key's type): they are as bad as
+// those that it refuses, and must not end the process.
+func (s *Schema) unmarshal(b []byte, m proto.Message) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = ErrPayload
+		}
+	}()
+	o := proto.UnmarshalOptions{Resolver: s.resolver, RecursionLimit: jsontext.MaxDepth}
+	if o.Unmarshal(b, m) != nil {
+		return ErrPayload
+	}
+	return nil
 }
 
 // confluent are files that Confluent's serialisers take for known and do not register.

@@ -18,11 +18,6 @@ import (
 // Value draws a value of a type; it is NULL now and then unless the type is
 // drawn for a key.
 func Value(t value.Type) *rapid.Generator[value.Value] {
-	if t.Array {
-		return rapid.Custom(func(r *rapid.T) value.Value {
-			return rapid.SliceOfN(plain(t.Elem()), 0, 3).Draw(r, "elements")
-		})
-	}
 	return rapid.OneOf(plain(t), plain(t), plain(t), rapid.Just(value.Value(nil)))
 }
 
@@ -220,13 +215,24 @@ func change(r *rapid.T, column int, c *fold.Column) fold.Change {
 	ch := fold.Change{Column: column, Op: rapid.SampledFrom(ops).Draw(r, "op")}
 	switch ch.Op {
 	case fold.OpAppend:
-		ch.Operand = Value(c.Type.Elem()).Draw(r, "operand")
+		ch.Operand = rapid.OneOf(elements(c), rapid.Just(value.Value(nil))).Draw(r, "operand")
 	case fold.OpAdd:
 		ch.Operand = rapid.OneOf(Value(c.Type), columnValue(c)).Draw(r, "operand")
 	default:
 		ch.Operand = columnValue(c).Draw(r, "operand")
 	}
 	return ch
+}
+
+// elements draws what a list may hold; few where it matters whether they are equal.
+func elements(c *fold.Column) *rapid.Generator[value.Value] {
+	if c.Rules.Distinct && c.Type.Kind == value.Text {
+		return pick("a", "b", "c")
+	}
+	if c.Rules.Distinct {
+		return pick[int64](1, 2, 3)
+	}
+	return plain(c.Type.Elem())
 }
 
 // columnValue draws a value that obeys the column's rules but for those of lists.
@@ -239,6 +245,9 @@ func columnValue(c *fold.Column) *rapid.Generator[value.Value] {
 	}
 	if c.Rules.Enum != nil {
 		return rapid.OneOf(rapid.Map(rapid.SampledFrom(c.Rules.Enum), func(s string) value.Value { return s }), rapid.Just(value.Value(nil)))
+	}
+	if c.Type.Array {
+		return rapid.OneOf(rapid.Map(rapid.SliceOfN(elements(c), 0, 4), func(l []value.Value) value.Value { return l }), rapid.Just(value.Value(nil)))
 	}
 	if len(of) == 0 && !c.Rules.NotNull {
 		return Value(c.Type)

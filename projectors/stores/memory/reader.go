@@ -12,6 +12,7 @@ import (
 	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
+	"github.com/projectionist-dev/projectionist/projectors/stores/rmw"
 )
 
 // sorted gives copies of a model's rows, tombstones among them, in key order.
@@ -58,7 +59,7 @@ func (a admin) Read(ctx context.Context, c *contract.Contract, model int) ([][]v
 		}
 		found := map[string][]value.Value{}
 		for _, row := range r.visible(other) {
-			found[keyText(valuesAt(row, r.models[other].Key))] = row
+			found[rmw.KeyText(valuesAt(row, r.models[other].Key))] = row
 		}
 		for i, row := range rows {
 			rows[i] = append(row, joined(&r.models[model], &r.models[other], &j, row, found)...)
@@ -73,7 +74,7 @@ func joined(m, other *fold.Model, j *contract.Join, row []value.Value, found map
 	for i, c := range other.Key {
 		key[i] = row[columnAt(m, j.Match[other.Columns[c].Name])]
 	}
-	match := found[keyText(key)] // a key has no NULL
+	match := found[rmw.KeyText(key)] // a key has no NULL
 	names := slices.Sorted(maps.Keys(j.Set))
 	out := make([]value.Value, len(names))
 	for i, name := range names {

@@ -12,6 +12,7 @@ import (
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
+	"github.com/projectionist-dev/projectionist/projectors/stores/rmw"
 )
 
 type writer struct {
@@ -109,14 +110,13 @@ func (w *writer) commit(c stores.Commit) error {
 	if err = r.fence(c.Advances); err != nil {
 		return err
 	}
-	tx := r.begin()
-	if err := tx.apply(c.Rows); err != nil {
+	changes, err := rmw.Apply(c.Rows, r.models, r)
+	if err != nil {
 		return err
 	}
-	if err := tx.unique(); err != nil {
+	if err := r.write(changes); err != nil {
 		return err
 	}
-	tx.commit()
 	now := time.Now()
 	for i := range c.Advances {
 		a := &c.Advances[i]

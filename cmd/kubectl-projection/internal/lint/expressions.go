@@ -73,7 +73,7 @@ func (l *linter) nearColumn(o *manifests.Object, path, message string) string {
 	if m == nil || strings.Contains(message, "did you mean") {
 		return ""
 	}
-	for _, p := range l.resources.Projections {
+	for _, p := range l.workspace.Projections {
 		for _, model := range p.Value.Spec.Models {
 			if p.Object != o || modelOf(o.Named(path)) != "spec.models["+model.Name+"]" {
 				continue

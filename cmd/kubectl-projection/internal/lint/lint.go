@@ -14,6 +14,7 @@ import (
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/schemas"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/workspace"
 	"github.com/projectionist-dev/projectionist/contract/compile"
 )
 
@@ -30,7 +31,7 @@ func Run(set *manifests.Set) (*Report, error) {
 		}
 	}
 	// What does not decode was refused by the schema, with better words.
-	l.resources, _ = set.Resources()
+	l.workspace = workspace.New(set)
 	l.tables()
 	l.compile()
 	l.report.finish()
@@ -39,7 +40,7 @@ func Run(set *manifests.Set) (*Report, error) {
 
 type linter struct {
 	set       *manifests.Set
-	resources manifests.Resources
+	workspace *workspace.Workspace
 	report    *Report
 	// refused are the paths (with names of list items) that nothing more is said about, by object.
 	refused map[*manifests.Object][]string
@@ -192,56 +193,45 @@ func (l *linter) open(o *manifests.Object, path string) bool {
 	return slices.ContainsFunc(l.refused[o], func(refused string) bool { return strings.HasPrefix(refused, path) })
 }
 
-// compile asks the compiler about every projection, and about topics that no projection uses.
+// compile asks the compiler about every projection, and about every topic.
 func (l *linter) compile() {
-	used := map[string]bool{}
-	for _, p := range l.resources.Projections {
-		_, problems := compile.Compile(l.resources.Input(p))
+	used := map[*manifests.Object]bool{}
+	for _, p := range l.workspace.Projections {
+		around := l.workspace.Around(p)
+		_, problems := compile.Compile(around.Input)
+		for _, err := range around.Ambiguous {
+			l.field(p.Object, "metadata.name", false, Finding{
+				Severity: Error, Reason: ReasonNameTaken, Message: "a name that it refers to is not clear: " + err.Error(), Fix: "or name fewer files",
+			})
+		}
 		for _, problem := range problems {
-			l.compiled(p.Object, problem)
+			l.compiled(p.Object, around.Objects, problem)
 		}
-		for _, t := range p.Value.Spec.Topics {
-			used[t.Name] = true
+		for _, o := range around.Objects {
+			used[o] = true
 		}
 	}
-	for _, t := range l.resources.Topics {
-		for _, problem := range compile.CheckTopic(t.Value, l.brokerOf(t)) {
-			l.compiled(t.Object, problem)
+	for _, t := range l.workspace.Topics {
+		var broker *v1alpha1.EventBroker
+		if b, n, _ := l.workspace.Broker(t); n == 1 {
+			broker = b.Value
 		}
-		if !used[t.Name] {
-			l.reference(t)
+		for _, problem := range compile.CheckTopic(t.Value, broker) {
+			l.compiled(t.Object, nil, problem)
+		}
+		if name := t.Value.Spec.BrokerRef.Name; broker == nil && name != "" && !used[t.Object] {
+			l.compiled(t.Object, nil, compile.Problem{
+				Path: "brokerRef", Reason: compile.ReasonReferenceMissing, Severity: compile.Error,
+				Message: fmt.Sprintf("there is no EventBroker %q in this namespace; create it, or correct the name", name),
+			})
 		}
 	}
 }
 
-// brokerOf gives the broker of a topic; nil where it is not in the files.
-func (l *linter) brokerOf(t manifests.Of[v1alpha1.EventTopic]) *v1alpha1.EventBroker {
-	for _, b := range l.resources.Brokers {
-		if b.Name == t.Value.Spec.BrokerRef.Name && manifests.SameNamespace(b.Namespace, t.Namespace) {
-			return b.Value
-		}
-	}
-	return nil
-}
-
-// reference checks the one reference of a topic that no projection uses.
-func (l *linter) reference(t manifests.Of[v1alpha1.EventTopic]) {
-	name := t.Value.Spec.BrokerRef.Name
-	if name == "" || l.brokerOf(t) != nil {
-		return
-	}
-	l.compiled(t.Object, compile.Problem{
-		Path: "brokerRef", Reason: compile.ReasonReferenceMissing, Severity: compile.Error,
-		Message: fmt.Sprintf("there is no EventBroker %q in this namespace; create it, or correct the name", name),
-	})
-}
-
-func (l *linter) compiled(o *manifests.Object, p compile.Problem) {
-	if p.Object != "" {
-		kind, name, _ := strings.Cut(p.Object, " ")
-		if other := l.find(kind, name, o.Namespace); other != nil {
-			o = other
-		}
+// compiled takes a problem of the compiler, about the object itself or one of those that it refers to.
+func (l *linter) compiled(o *manifests.Object, around map[string]*manifests.Object, p compile.Problem) {
+	if other := around[p.Object]; other != nil {
+		o = other
 	}
 	path := specPath(p.Path)
 	if l.settled(o, o.Named(path)) || p.Reason == compile.ReasonReferenceMissing && l.open(o, o.Named(path)) ||
@@ -283,13 +273,4 @@ func specPath(path string) string {
 		return "spec"
 	}
 	return "spec." + path
-}
-
-func (l *linter) find(kind, name, namespace string) *manifests.Object {
-	for _, o := range l.set.Objects {
-		if o.Kind == kind && o.Name == name && manifests.SameNamespace(o.Namespace, namespace) {
-			return o
-		}
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ package lint
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,11 +15,13 @@ import (
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/schemas"
 )
 
-// taken finds resources that are there twice: the later file would overwrite the earlier.
+// taken finds resources that are there twice in one directory: the later would overwrite the earlier. Directories may
+// hold variants of each other.
 func (l *linter) taken() {
 	for i, o := range l.set.Objects {
 		for _, other := range l.set.Objects[:i] {
-			if o.Kind == other.Kind && o.Name == other.Name && o.Name != "" && o.Namespace == other.Namespace {
+			if o.Kind == other.Kind && o.Name == other.Name && o.Name != "" && o.Namespace == other.Namespace &&
+				filepath.Dir(o.File.Name) == filepath.Dir(other.File.Name) {
 				l.field(o, "metadata.name", false, Finding{
 					Severity: Error, Reason: ReasonNameTaken,
 					Message: fmt.Sprintf("%s is there already, at %s", o, other.Locate("metadata.name").Key),
@@ -33,17 +36,21 @@ func (l *linter) taken() {
 // tables finds models of two projections that write one view of one store: the second is refused when its tables are
 // prepared.
 func (l *linter) tables() {
-	type view struct{ namespace, store, name string }
+	type view struct {
+		store *manifests.Object
+		name  string
+	}
 	first := map[view]manifests.Of[v1alpha1.Projection]{}
-	for _, p := range l.resources.Projections {
+	for _, p := range l.workspace.Projections {
+		store := l.workspace.Around(p).Objects[manifests.KindReadStore+" "+p.Value.Spec.StoreRef.Name]
 		for _, m := range p.Value.Spec.Models {
-			v := view{p.Namespace, p.Value.Spec.StoreRef.Name, m.Name}
+			v := view{store, m.Name}
 			other, ok := first[v]
 			if !ok {
 				first[v] = p
 				continue
 			}
-			if other.Object == p.Object || m.Name == "" {
+			if other.Object == p.Object || m.Name == "" || store == nil {
 				continue
 			}
 			l.field(p.Object, "spec.models["+m.Name+"].name", false, Finding{

@@ -5,15 +5,13 @@ package lint
 
 import (
 	"strings"
-	"unicode/utf8"
 
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 )
 
 // The screen's measures, in characters.
 const (
-	screenWidth = 100
-	indent      = 4
+	indent = 4
 	// sourceWidth is how much of a long line of a file is shown around the place that is meant.
 	sourceWidth = 90
 )
@@ -27,10 +25,10 @@ func Print(p *output.Printer, r *Report) {
 		}
 		head := p.Paint(output.Bold, f.Position.String()+":") + " " + p.Paint(style, string(f.Severity)+":") + " " + f.subject()
 		p.Printf("%s\n", strings.TrimRight(head, " "))
-		p.Printf("%s", wrap(f.Message))
+		p.Printf("%s", output.Wrap(f.Message, indent))
 		p.Printf("%s", f.excerpt(p))
 		if f.Fix != "" {
-			p.Printf("%s", wrap(f.Fix))
+			p.Printf("%s", output.Wrap(f.Fix, indent))
 		}
 	}
 	p.Printf("%s, %s, %d advice\n", output.Count(r.Files, "file"), output.Count(r.Errors, "error"), r.Advice)
@@ -64,30 +62,4 @@ func (f Finding) excerpt(p *output.Printer) string {
 	length := max(1, min(f.Length, end-at))
 	return margin + before + string(line[start:end]) + after + "\n" +
 		margin + strings.Repeat(" ", len(before)+at-start) + p.Paint(output.Red, strings.Repeat("^", length)) + "\n"
-}
-
-// wrap breaks text at spaces into indented lines.
-func wrap(text string) string {
-	var out strings.Builder
-	for paragraph := range strings.SplitSeq(text, "\n") {
-		width := 0
-		for _, word := range strings.Fields(paragraph) {
-			n := utf8.RuneCountInString(word)
-			switch {
-			case width == 0:
-				out.WriteString(strings.Repeat(" ", indent))
-				width = indent
-			case width+1+n > screenWidth:
-				out.WriteString("\n" + strings.Repeat(" ", indent))
-				width = indent
-			default:
-				out.WriteByte(' ')
-				width++
-			}
-			out.WriteString(word)
-			width += n
-		}
-		out.WriteByte('\n')
-	}
-	return out.String()
 }

@@ -13,7 +13,6 @@ import (
 	k8sjson "sigs.k8s.io/json"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
-	"github.com/projectionist-dev/projectionist/contract/compile"
 )
 
 // Of is a resource with the object that it was read from.
@@ -53,25 +52,6 @@ func decoded[T any](to []Of[T], o *Object, problems *[]Problem) []Of[T] {
 	v := Of[T]{Object: o, Value: new(T)}
 	*problems = append(*problems, o.Decode(v.Value)...)
 	return append(to, v)
-}
-
-// Input gives what the compiler needs for a projection: the resources of its namespace. A resource that names no
-// namespace is in every one, since kubectl -n says where it goes.
-func (r *Resources) Input(p Of[v1alpha1.Projection]) compile.Input {
-	return compile.Input{
-		Projection: p.Value,
-		Brokers:    beside(r.Brokers, p.Namespace), Topics: beside(r.Topics, p.Namespace), Stores: beside(r.Stores, p.Namespace),
-	}
-}
-
-func beside[T any](all []Of[T], namespace string) []T {
-	var out []T
-	for _, v := range all {
-		if SameNamespace(v.Namespace, namespace) {
-			out = append(out, *v.Value)
-		}
-	}
-	return out
 }
 
 // SameNamespace tells whether two namespaces of manifests may be one: an empty one is given when they are applied.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -127,4 +128,33 @@ func Count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Width is where text is wrapped, in characters.
+const Width = 100
+
+// Wrap breaks text at spaces into lines that begin with so many spaces, and ends it with a new line.
+func Wrap(text string, indent int) string {
+	var out strings.Builder
+	for paragraph := range strings.SplitSeq(text, "\n") {
+		width := 0
+		for _, word := range strings.Fields(paragraph) {
+			n := utf8.RuneCountInString(word)
+			switch {
+			case width == 0:
+				out.WriteString(strings.Repeat(" ", indent))
+				width = indent
+			case width+1+n > Width:
+				out.WriteString("\n" + strings.Repeat(" ", indent))
+				width = indent
+			default:
+				out.WriteByte(' ')
+				width++
+			}
+			out.WriteString(word)
+			width += n
+		}
+		out.WriteByte('\n')
+	}
+	return out.String()
 }

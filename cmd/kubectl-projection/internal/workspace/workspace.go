@@ -106,50 +106,80 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("Projection %s is not accepted:\n%s", e.Projection, strings.Join(e.Lines, "\n"))
 }
 
-// Compile gives the contract of a projection. EventBroker and ReadStore may be
-// missing. The cluster is part of the identity under which tables are owned. It
-// fails with *RefusedError.
-func (w *Workspace) Compile(p manifests.Of[v1alpha1.Projection], cluster string) (*Compiled, error) {
-	out := &Compiled{Projection: p}
-	in := compile.Input{Projection: p.Value, Cluster: cluster}
-	refused := &RefusedError{Projection: p.Name}
-	for _, problem := range w.Problems {
-		if problem.Position.File == p.File.Name {
-			refused.Lines = append(refused.Lines, problem.String())
-		}
-	}
-	objects := map[string]*manifests.Object{}
-	dir := filepath.Dir(p.File.Name)
+// Surroundings are the resources that a projection refers to, as far as the manifests have them.
+type Surroundings struct {
+	Input compile.Input
+	// Objects are those resources as problems of the compiler name them: "EventTopic orders".
+	Objects map[string]*manifests.Object
+	// Ambiguous says which names several resources bear, equally near.
+	Ambiguous []error
+}
+
+// Around looks up what a projection refers to, each nearest to the file that refers to it.
+func (w *Workspace) Around(p manifests.Of[v1alpha1.Projection]) Surroundings {
+	out := Surroundings{Input: compile.Input{Projection: p.Value}, Objects: map[string]*manifests.Object{}}
+	in := &out.Input
 	take := func(o *manifests.Object, n int, err error) bool {
 		if err != nil {
-			refused.Lines = append(refused.Lines, p.File.Name+": "+err.Error())
+			out.Ambiguous = append(out.Ambiguous, err)
 		}
 		if n == 1 {
-			objects[o.String()] = o
+			out.Objects[o.String()] = o
 		}
 		return n == 1
 	}
+	dir := filepath.Dir(p.File.Name)
 	for _, ref := range p.Value.Spec.Topics {
 		t, n, err := nearest(w.Topics, dir, p.Namespace, ref.Name)
 		if !take(t.Object, n, err) {
 			continue
 		}
 		in.Topics = append(in.Topics, *t.Value)
-		name := t.Value.Spec.BrokerRef.Name
-		if slices.ContainsFunc(in.Brokers, func(b v1alpha1.EventBroker) bool { return b.Name == name }) {
-			continue
-		}
-		b, n, err := nearest(w.Brokers, filepath.Dir(t.File.Name), p.Namespace, name)
-		if out.HasBroker = take(b.Object, n, err); out.HasBroker {
-			in.Brokers = append(in.Brokers, *b.Value)
-		} else {
-			in.Brokers = append(in.Brokers, standInBroker(name))
+		if broker := t.Value.Spec.BrokerRef.Name; !hasBroker(in.Brokers, broker) {
+			if b, n, err := w.Broker(t); take(b.Object, n, err) {
+				in.Brokers = append(in.Brokers, *b.Value)
+			}
 		}
 	}
-	s, n, err := nearest(w.Stores, dir, p.Namespace, p.Value.Spec.StoreRef.Name)
-	if out.HasStore = take(s.Object, n, err); out.HasStore {
+	if s, n, err := nearest(w.Stores, dir, p.Namespace, p.Value.Spec.StoreRef.Name); take(s.Object, n, err) {
 		in.Stores = append(in.Stores, *s.Value)
-	} else {
+	}
+	return out
+}
+
+// Broker finds the EventBroker of a topic, nearest to it; n is the number found, 0 or 1.
+func (w *Workspace) Broker(t manifests.Of[v1alpha1.EventTopic]) (b manifests.Of[v1alpha1.EventBroker], n int, err error) {
+	return nearest(w.Brokers, filepath.Dir(t.File.Name), t.Namespace, t.Value.Spec.BrokerRef.Name)
+}
+
+func hasBroker(all []v1alpha1.EventBroker, name string) bool {
+	return slices.ContainsFunc(all, func(b v1alpha1.EventBroker) bool { return b.Name == name })
+}
+
+// Compile gives the contract of a projection. EventBroker and ReadStore may be
+// missing. The cluster is part of the identity under which tables are owned. It
+// fails with *RefusedError.
+func (w *Workspace) Compile(p manifests.Of[v1alpha1.Projection], cluster string) (*Compiled, error) {
+	out := &Compiled{Projection: p}
+	refused := &RefusedError{Projection: p.Name}
+	for _, problem := range w.Problems {
+		if problem.Position.File == p.File.Name {
+			refused.Lines = append(refused.Lines, problem.String())
+		}
+	}
+	around := w.Around(p)
+	for _, err := range around.Ambiguous {
+		refused.Lines = append(refused.Lines, p.File.Name+": "+err.Error())
+	}
+	in, objects := around.Input, around.Objects
+	in.Cluster = cluster
+	for i := range in.Topics {
+		broker := in.Topics[i].Spec.BrokerRef.Name
+		if out.HasBroker = hasBroker(in.Brokers, broker); !out.HasBroker {
+			in.Brokers = append(in.Brokers, standInBroker(broker))
+		}
+	}
+	if out.HasStore = len(in.Stores) > 0; !out.HasStore {
 		in.Stores = append(in.Stores, standInStore(p.Value.Spec.StoreRef.Name))
 	}
 	c, problems := compile.Compile(in)
