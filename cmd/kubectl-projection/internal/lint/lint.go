@@ -13,6 +13,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/ptest"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/schemas"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/workspace"
 	"github.com/projectionist-dev/projectionist/contract/compile"
@@ -34,6 +35,7 @@ func Run(set *manifests.Set) (*Report, error) {
 	l.workspace = workspace.New(set)
 	l.tables()
 	l.compile()
+	l.tests()
 	l.report.finish()
 	return l.report, nil
 }
@@ -95,9 +97,6 @@ func below(path string) string { return strings.TrimPrefix(path, "spec.") }
 
 // admit asks the API server's code about one resource.
 func (l *linter) admit(o *manifests.Object) error {
-	if o.Kind == manifests.KindProjectionTest {
-		return nil
-	}
 	if !slices.Contains(schemas.Kinds, o.Kind) {
 		l.unknownKind(o)
 		return nil
@@ -160,8 +159,8 @@ func (l *linter) quoted(o *manifests.Object, r schemas.Refusal) string {
 }
 
 func (l *linter) unknownKind(o *manifests.Object) {
-	fix := "the kinds are " + strings.Join(schemas.Kinds, ", ") + ", and ProjectionTest for the command line"
-	if near := schemas.Nearest(o.Kind, append(slices.Clone(schemas.Kinds), manifests.KindProjectionTest)); near != "" {
+	fix := "the kinds are " + strings.Join(schemas.Kinds, ", ")
+	if near := schemas.Nearest(o.Kind, schemas.Kinds); near != "" {
 		fix = "did you mean " + near + "?"
 	}
 	l.field(o, "kind", false, Finding{Severity: Error, Reason: ReasonRefused, Message: "there is no such kind in " + v1alpha1.GroupName, Fix: fix})
@@ -191,6 +190,26 @@ func (l *linter) settled(o *manifests.Object, path string) bool {
 // open tells whether something below a field was refused already.
 func (l *linter) open(o *manifests.Object, path string) bool {
 	return slices.ContainsFunc(l.refused[o], func(refused string) bool { return strings.HasPrefix(refused, path) })
+}
+
+// tests checks ProjectionTests as far as nothing runs.
+func (l *linter) tests() {
+	for _, o := range l.set.Objects {
+		if o.Kind != manifests.KindProjectionTest || len(l.refused[o]) > 0 {
+			continue
+		}
+		t, problems := ptest.Load(o)
+		for _, p := range problems {
+			l.problem(p)
+		}
+		if _, err := l.workspace.Projection(t.Dir(), t.Metadata.Namespace, t.Spec.Projection); err != nil {
+			message, fix := split(err.Error())
+			if near := schemas.Nearest(t.Spec.Projection, l.names(manifests.KindProjection)); near != "" {
+				fix = "did you mean " + near + "? Otherwise " + fix
+			}
+			l.field(o, "spec.projection", false, Finding{Severity: Error, Reason: compile.ReasonReferenceMissing, Message: message, Fix: fix})
+		}
+	}
 }
 
 // compile asks the compiler about every projection, and about every topic.
