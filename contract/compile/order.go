@@ -55,9 +55,22 @@ func (c *compiler) checkOrder(m *model) {
 	case len(found) == 0:
 		m.add(Advice, ReasonOrderNotGuaranteed, m.path+".order", "no row of this model depends on what arrives first, so that order: Arrival says too much; remove it")
 	default:
-		m.add(Advice, ReasonOrderNotGuaranteed, m.path+".order", "by your consent, %s of model %s depend on which of two events is read first: a rebuild may give other values there, and verification leaves them out",
-			columnList(m.arrivalColumns(found)), m.out.Name)
+		m.add(Advice, ReasonOrderNotGuaranteed, m.path+".order", "%s", m.consent(found))
 	}
+}
+
+// consent says what order: Arrival has consented to.
+func (m *model) consent(found []finding) string {
+	columns := m.arrivalColumns(found)
+	switch len(columns) {
+	case 0:
+		return "by your consent, it depends on which of two events is read first which of them is refused"
+	case 1:
+		return fmt.Sprintf("by your consent, what column %s holds depends on which of two events is read first: a rebuild may give another value there, and verification leaves it out", columns[0])
+	}
+	last := len(columns) - 1
+	return fmt.Sprintf("by your consent, what columns %s and %s hold depends on which of two events is read first: a rebuild may give other values there, and verification leaves them out",
+		strings.Join(columns[:last], ", "), columns[last])
 }
 
 // complete tells whether enough is known of every handler to judge the model.
@@ -364,17 +377,6 @@ func (m *model) arrivalColumns(found []finding) []string {
 		}
 	}
 	return out
-}
-
-func columnList(columns []string) string {
-	switch len(columns) {
-	case 0:
-		return "which events are refused"
-	case 1:
-		return "column " + columns[0]
-	}
-	last := len(columns) - 1
-	return "columns " + strings.Join(columns[:last], ", ") + " and " + columns[last]
 }
 
 // checkUniqueOrder refuses unique indexes where which of two events fails is chance.

@@ -111,6 +111,10 @@ func keyText(v *fastjson.Value, escaped bool, field string) ([]byte, error) {
 		if v.Type() != fastjson.TypeObject {
 			return nil, decodeError("the message key has no fields: it is no object; correct key.field of the EventTopic")
 		}
+		if n := v.GetObject().Len(); n > 1 {
+			// Order is kept per whole key: two keys that differ in another field would become one (CORRECTNESS 1).
+			return nil, decodeError("the message key has fields beside %s: remove key.field of the EventTopic, so that key is the whole key", field)
+		}
 		if v = member(v, escaped, field); isNull(v) {
 			return nil, decodeError("the message key has no field %s, or it is null: correct key.field of the EventTopic", field)
 		}
