@@ -34,7 +34,7 @@ func (r *EventTopicReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		return ctrl.Result{}, err
 	}
 	in := plan.TopicInput{Topic: topic, Broker: broker}
-	in.Reason, in.Problems = compile.Summary(compile.CheckTopic(topic))
+	in.Reason, in.Problems = compile.Summary(compile.CheckTopic(topic, broker))
 	request := contract.Request{Action: contract.ActionProbeTopic}
 	inputs := ""
 	if broker != nil {

@@ -18,6 +18,7 @@ type EventBrokerSpec struct {
 }
 
 // SchemaRegistry says how to reach a schema registry.
+// +kubebuilder:validation:XValidation:rule="!has(self.keys) || has(self.secretRef)",message="keys maps keys of a Secret: set secretRef, or remove keys"
 type SchemaRegistry struct {
 	// urls are the addresses of the registry, tried in turn. Example: ["https://registry.kafka.svc:8081"].
 	// +kubebuilder:validation:MinItems=1

@@ -96,6 +96,7 @@ const (
 
 // EventKey says how message keys are read.
 // +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:XValidation:rule="!has(self.field) || self.format in ['JSON', 'Avro']",message="only keys of format JSON or Avro have members: set format, or remove field"
 type EventKey struct {
 	// format is how message keys are encoded: Text; JSON (also in the envelope of Kafka Connect's JSON converter); Avro (with
 	// an id of the schema registry before it); Bytes (key is base64 text). Default: Text.
@@ -103,8 +104,9 @@ type EventKey struct {
 	// +optional
 	Format KeyFormat `json:"format,omitempty"`
 
-	// field is the member of a JSON or Avro key that the variable key stands for, as text. Default: the whole key, as
-	// canonical JSON text. Example: id.
+	// field is the one member of a JSON or Avro key that the variable key stands for, as text; a key with other members beside
+	// it is an error of the event, since order is kept per whole key. Default: the whole key: a text or number as it is, an
+	// object as canonical JSON text. Example: id.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
@@ -122,7 +124,8 @@ type EventSchema struct {
 	// +optional
 	Events []string `json:"events,omitempty"`
 
-	// jsonSchema is a JSON Schema as text. It is used to check expressions, not to check payloads.
+	// jsonSchema is a JSON Schema, as text, of the events that handlers see, after upcasts. It is used to check expressions, not
+	// to check payloads.
 	// Example: '{"type": "object", "properties": {"price": {"type": "number"}}}'.
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=65536
@@ -181,7 +184,7 @@ type Upcast struct {
 // +kubebuilder:validation:MinProperties=1
 type EventFields struct {
 	// type gives the event's type, which handlers select by their events, as a CEL expression over event, key and headers.
-	// Default: by the format (CloudEvents: the type attribute; Debezium: create, update, delete, read or truncate;
+	// Default: by the format (CloudEvents: the type attribute; Debezium: create, update, delete, read, truncate or message;
 	// DebeziumOutbox: the header eventType), otherwise none, and handlers take every event. Example: event.type.
 	// +optional
 	Type Expression `json:"type,omitempty"`

@@ -89,6 +89,7 @@ type Model struct {
 }
 
 // Column is one column of a model.
+// +kubebuilder:validation:XValidation:rule="!has(self.generated) || !(has(self.default) || has(self.native))",message="a generated column has the value of its expression and the usual type: remove default and native, or generated"
 type Column struct {
 	// name is the column's name. It is quoted, so upper case and reserved words are fine. Example: order_id.
 	// +kubebuilder:validation:MinLength=1
@@ -268,6 +269,8 @@ const (
 )
 
 // Index is a secondary index.
+// +kubebuilder:validation:XValidation:rule="!has(self.unique) || !self.unique || self.method == 'BTree'",message="only a BTree index can be unique: remove method, or unique"
+// +kubebuilder:validation:XValidation:rule="self.method != 'Hash' || size(self.columns) == 1",message="a Hash index has one column: make an index for each, or use BTree"
 type Index struct {
 	// columns are the columns of the index, in order. Example: [customer_id, placed_at].
 	// +kubebuilder:validation:MinItems=1
@@ -278,12 +281,14 @@ type Index struct {
 	// +required
 	Columns []string `json:"columns,omitempty"`
 
-	// unique refuses two rows with the same values in these columns; it is checked when a batch commits. Default: false.
+	// unique refuses two rows with the same values in these columns, NULLs apart; it is checked when a batch commits, so that a
+	// value may move from one row to another. Only in models whose rows come from one topic in order. Default: false.
 	// +optional
 	Unique *bool `json:"unique,omitempty"`
 
-	// method is how the index finds rows: BTree, Hash (one column, equality), GIN (lists and json), GiST or BRIN. A store that
-	// has no such method uses its own. Default: BTree.
+	// method is how the index finds rows: BTree, Hash (one column, equality), GIN (elements of lists, members of json), GiST
+	// (native types), BRIN (large tables in the order of the column). A store that has no such method uses its own.
+	// Default: BTree.
 	// +kubebuilder:default="BTree"
 	// +optional
 	Method IndexMethod `json:"method,omitempty"`

@@ -81,7 +81,11 @@ func run(ctx context.Context, o runOptions, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	program, err := handlers.Compile(c, nil)
+	schemas, err := connect.Schemas(ctx, o.mounts, c.Broker)
+	if err != nil {
+		return err
+	}
+	program, err := handlers.Compile(c, schemas)
 	if err != nil {
 		return fmt.Errorf("the contract does not compile: %w", err)
 	}

@@ -84,6 +84,15 @@ func (c *compiler) store(out *contract.Contract) {
 	}
 }
 
+// broker gives the EventBroker of a topic, nil where it does not exist.
+func (c *compiler) broker(t *v1alpha1.EventTopic) *v1alpha1.EventBroker {
+	i := slices.IndexFunc(c.in.Brokers, func(b v1alpha1.EventBroker) bool { return b.Name == t.Spec.BrokerRef.Name })
+	if i < 0 {
+		return nil
+	}
+	return &c.in.Brokers[i]
+}
+
 func (c *compiler) sources(out *contract.Contract) {
 	spec := c.in.Projection.Spec
 	if len(spec.Topics) == 0 {
@@ -105,7 +114,7 @@ func (c *compiler) sources(out *contract.Contract) {
 			continue
 		}
 		resource := &c.in.Topics[i]
-		t := compileTopic(resource, c.problems)
+		t := compileTopic(resource, c.broker(resource), c.problems)
 		c.topics[ref.Name] = t
 		out.Topics = append(out.Topics, t.Topic)
 		if other, same := atBroker[t.BrokerTopic]; same {

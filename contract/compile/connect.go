@@ -4,13 +4,15 @@
 package compile
 
 import (
+	"slices"
+
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 )
 
 // Broker gives what the contract and requests say about an EventBroker.
 func Broker(b *v1alpha1.EventBroker) contract.Broker {
-	out := contract.Broker{Name: b.Name}
+	out := contract.Broker{Name: b.Name, Registry: registry(b.Spec.SchemaRegistry)}
 	k := b.Spec.Kafka
 	if k == nil {
 		return out
@@ -19,15 +21,33 @@ func Broker(b *v1alpha1.EventBroker) contract.Broker {
 		BootstrapServers: append([]string(nil), k.BootstrapServers...),
 		GroupPrefix:      k.GroupPrefix,
 	}
-	if k.TLS != nil {
-		out.Kafka.TLS = &contract.TLS{CA: keyRef(k.TLS.CASecretRef, k.TLS.CAConfigMapRef), ServerName: k.TLS.ServerName}
-	}
+	out.Kafka.TLS = tls(k.TLS)
 	if a := k.Authentication; a.Mechanism != "" {
 		out.Kafka.Mechanism = string(a.Mechanism)
 		ref := secretRef(a.SecretRef, a.Keys)
 		out.Kafka.Credentials = &ref
 	}
 	return out
+}
+
+// registry gives what the contract says about a schema registry; nil for none.
+func registry(r *v1alpha1.SchemaRegistry) *contract.Registry {
+	if r == nil {
+		return nil
+	}
+	out := &contract.Registry{URLs: append([]string(nil), r.URLs...), TLS: tls(r.TLS)}
+	if r.SecretRef.Name != "" {
+		ref := secretRef(r.SecretRef, r.Keys)
+		out.Credentials = &ref
+	}
+	return out
+}
+
+func tls(t *v1alpha1.KafkaTLS) *contract.TLS {
+	if t == nil {
+		return nil
+	}
+	return &contract.TLS{CA: keyRef(t.CASecretRef, t.CAConfigMapRef), ServerName: t.ServerName}
 }
 
 // The CRD's defaults of a ReadStore, for specs that never saw an API server.
@@ -60,7 +80,7 @@ func Store(s *v1alpha1.ReadStore) contract.Store {
 
 // Topic gives what the contract and requests say about an EventTopic.
 func Topic(t *v1alpha1.EventTopic) contract.Topic {
-	return contract.Topic{
+	out := contract.Topic{
 		Name:        t.Name,
 		BrokerTopic: t.BrokerTopic(),
 		Format:      or(string(t.Spec.Format), string(v1alpha1.EventFormatJSON)),
@@ -68,7 +88,18 @@ func Topic(t *v1alpha1.EventTopic) contract.Topic {
 		EventType:   string(t.Spec.Event.Type),
 		EventID:     string(t.Spec.Event.ID),
 		EventTime:   string(t.Spec.Event.Time),
+		KeyField:    t.Spec.Key.Field,
 	}
+	if f := t.Spec.Key.Format; f != v1alpha1.KeyFormatText {
+		out.KeyFormat = string(f)
+	}
+	for i := range t.Spec.Upcasts {
+		u := &t.Spec.Upcasts[i]
+		out.Upcasts = append(out.Upcasts, contract.Upcast{
+			Name: u.Name, Events: slices.Clone(u.Events), When: string(u.When), Set: texts(u.Set), Unset: slices.Clone(u.Unset), Type: u.Type,
+		})
+	}
+	return out
 }
 
 // Creation gives how a missing topic is to be created, nil if it is not.

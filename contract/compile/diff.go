@@ -70,12 +70,53 @@ func (d *differ) topics(from, to *contract.Contract) {
 		default:
 			d.text(path+".topic", x.BrokerTopic, y.BrokerTopic)
 			d.text(path+".format", x.Format, y.Format)
+			d.text(path+".key.format", x.KeyFormat, y.KeyFormat)
+			d.text(path+".key.field", x.KeyField, y.KeyField)
 			d.text(path+".keyedBy", x.KeyedBy, y.KeyedBy)
 			d.text(path+".event.type", x.EventType, y.EventType)
 			d.text(path+".event.id", x.EventID, y.EventID)
 			d.text(path+".event.time", x.EventTime, y.EventTime)
 		}
 	})
+	pair(from.Topics, to.Topics, func(t contract.Topic) string { return t.Name }, func(name string, x, y *contract.Topic) {
+		if x != nil && y != nil {
+			d.upcasts("topics["+name+"]", x, y)
+		}
+	})
+}
+
+func (d *differ) upcasts(path string, x, y *contract.Topic) {
+	same := slices.EqualFunc(x.Upcasts, y.Upcasts, func(a, b contract.Upcast) bool {
+		return reflect.DeepEqual(canonicalUpcastOf(&a), canonicalUpcastOf(&b))
+	})
+	if same {
+		for i := range x.Upcasts {
+			if a, b := x.Upcasts[i].Name, y.Upcasts[i].Name; a != b {
+				d.inPlace(path+".upcasts["+b+"].name", "changed from %s", a)
+			}
+		}
+		return
+	}
+	before := len(d.changes)
+	pair(x.Upcasts, y.Upcasts, func(u contract.Upcast) string { return u.Name }, func(name string, a, b *contract.Upcast) {
+		at := path + ".upcasts[" + name + "]"
+		switch {
+		case a == nil:
+			d.rebuild(at, "added: %s", rowsDiffer)
+		case b == nil:
+			d.rebuild(at, "removed: %s", rowsDiffer)
+		default:
+			ca, cb := canonicalUpcastOf(a), canonicalUpcastOf(b)
+			d.text(at+".events", quoted(ca.Events), quoted(cb.Events))
+			d.text(at+".when", ca.When, cb.When)
+			d.texts(at+".set", ca.Set, cb.Set)
+			d.text(at+".unset", quoted(ca.Unset), quoted(cb.Unset))
+			d.text(at+".type", ca.Type, cb.Type)
+		}
+	})
+	if before == len(d.changes) {
+		d.rebuild(path+".upcasts", "come in another order: each sees what the one before has made")
+	}
 }
 
 func (d *differ) text(path, x, y string) {
@@ -103,10 +144,54 @@ func (d *differ) models(from, to *contract.Contract) {
 			if !slices.Equal(x.Key, y.Key) {
 				d.rebuild(path+".key", "changed from [%s] to [%s]: rows would be other rows", strings.Join(x.Key, ", "), strings.Join(y.Key, ", "))
 			}
-			if !reflect.DeepEqual(indexSet(x), indexSet(y)) {
-				d.inPlace(path+".indexes", "changed")
+			if x.Comment != y.Comment {
+				d.inPlace(path+".comment", "changed")
 			}
+			d.rules(path, x, y)
 			d.handlers(path, x, y)
+		}
+	})
+}
+
+// rules compares what stands beside columns and handlers.
+func (d *differ) rules(path string, x, y *contract.Model) {
+	a, b := canonicalModelOf(x), canonicalModelOf(y)
+	d.text(path+".order", a.Order, b.Order)
+	d.checks(path, x, y, reflect.DeepEqual(a.Checks, b.Checks))
+	pair(a.Versions, b.Versions, func(v canonicalVersion) string { return v.Column }, func(name string, v, w *canonicalVersion) {
+		at := path + ".versions[" + name + "]"
+		switch {
+		case v == nil:
+			d.rebuild(at, "added: %s", rowsDiffer)
+		case w == nil:
+			d.rebuild(at, "removed: %s", rowsDiffer)
+		default:
+			d.text(at+".columns", strings.Join(v.Columns, ", "), strings.Join(w.Columns, ", "))
+		}
+	})
+	if !reflect.DeepEqual(a.Joins, b.Joins) {
+		d.rebuild(path+".joins", "changed: readers see other columns, and views of a revision are switched together")
+	}
+	switch {
+	case !reflect.DeepEqual(a.Unique, b.Unique):
+		d.rebuild(path+".indexes", "unique ones changed: events that were refused would be applied, or the other way round")
+	case !reflect.DeepEqual(indexSet(x), indexSet(y)):
+		d.inPlace(path+".indexes", "changed")
+	}
+}
+
+func (d *differ) checks(path string, x, y *contract.Model, same bool) {
+	pair(x.Checks, y.Checks, func(c contract.Check) string { return c.Name }, func(name string, a, b *contract.Check) {
+		at := path + ".checks[" + name + "]"
+		switch {
+		case same && (a == nil || b == nil):
+			d.inPlace(at+".name", "changed")
+		case a == nil:
+			d.rebuild(at, "added: %s", rowsDiffer)
+		case b == nil:
+			d.rebuild(at, "removed: %s", rowsDiffer)
+		case !same:
+			d.text(at+".rule", canonicalText(a.Rule), canonicalText(b.Rule))
 		}
 	})
 }
@@ -114,13 +199,16 @@ func (d *differ) models(from, to *contract.Contract) {
 func indexSet(m *contract.Model) map[string]bool {
 	out := map[string]bool{}
 	for _, i := range m.Indexes {
-		out[strings.Join(i.Columns, ",")] = true
+		out[strings.Join(i.Columns, ",")+" "+i.Method] = true
 	}
 	return out
 }
 
 func (d *differ) columns(path string, x, y *contract.Model) {
 	before := len(d.changes)
+	rebuilt := func() bool {
+		return slices.ContainsFunc(d.changes[before:], func(c Change) bool { return c.Rebuild })
+	}
 	name := func(c contract.Column) string { return c.Name }
 	pair(x.Columns, y.Columns, name, func(column string, a, b *contract.Column) {
 		at := path + ".columns[" + column + "]"
@@ -130,16 +218,34 @@ func (d *differ) columns(path string, x, y *contract.Model) {
 		case b == nil:
 			d.rebuild(at, "removed: the table is another one")
 		default:
-			if ta, tb := canonicalType(a.Type), canonicalType(b.Type); ta != tb {
-				d.rebuild(at+".type", "changed from %s to %s: %s", ta, tb, rowsDiffer)
-			}
-			if !reflect.DeepEqual(a.Default, b.Default) {
-				d.rebuild(at+".default", "changed: %s", rowsDiffer)
-			}
+			d.column(at, a, b)
 		}
 	})
-	if before == len(d.changes) && !slices.EqualFunc(x.Columns, y.Columns, func(a, b contract.Column) bool { return a.Name == b.Name }) {
+	if !rebuilt() && !slices.EqualFunc(x.Columns, y.Columns, func(a, b contract.Column) bool { return a.Name == b.Name }) {
 		d.rebuild(path+".columns", "come in another order: readers that select all columns see them in it")
+	}
+}
+
+func (d *differ) column(path string, x, y *contract.Column) {
+	a, b := canonicalColumnOf(x), canonicalColumnOf(y)
+	d.text(path+".type", a.Type, b.Type)
+	d.text(path+".native", a.Native, b.Native)
+	d.text(path+".generated", a.Generated, b.Generated)
+	d.text(path+".enum", quoted(a.Enum), quoted(b.Enum))
+	for _, part := range []struct {
+		name string
+		same bool
+	}{
+		{"default", reflect.DeepEqual(a.Default, b.Default)}, {"notNull", a.NotNull == b.NotNull},
+		{"range.min", reflect.DeepEqual(a.Min, b.Min)}, {"range.max", reflect.DeepEqual(a.Max, b.Max)},
+		{"list.maxItems", a.MaxItems == b.MaxItems}, {"list.distinct", a.Distinct == b.Distinct},
+	} {
+		if !part.same {
+			d.rebuild(path+"."+part.name, "changed: %s", rowsDiffer)
+		}
+	}
+	if x.Comment != y.Comment {
+		d.inPlace(path+".comment", "changed")
 	}
 }
 
@@ -177,14 +283,26 @@ func (d *differ) handler(path string, a, b canonicalHandler) {
 	d.text(path+".events", quoted(a.Events), quoted(b.Events))
 	d.text(path+".when", a.When, b.When)
 	d.text(path+".onAbsent", a.OnAbsent, b.OnAbsent)
-	if a.Delete != b.Delete {
-		d.rebuild(path+".delete", "changed: %s", rowsDiffer)
+	d.text(path+".forEach", a.ForEach, b.ForEach)
+	d.text(path+".unset", strings.Join(a.Unset, ", "), strings.Join(b.Unset, ", "))
+	for _, part := range []struct {
+		name string
+		a, b bool
+	}{{"default", a.Default, b.Default}, {"tombstone", a.Tombstone, b.Tombstone}, {"delete", a.Delete, b.Delete}} {
+		if part.a != part.b {
+			d.rebuild(path+"."+part.name, "changed: %s", rowsDiffer)
+		}
 	}
-	d.texts(path+".key", a.Key, b.Key)
-	d.texts(path+".set", a.Set, b.Set)
-	d.texts(path+".add", a.Add, b.Add)
-	d.texts(path+".max", a.Max, b.Max)
-	d.texts(path+".append", a.Append, b.Append)
+	for _, part := range []struct {
+		name string
+		a, b map[string]string
+	}{
+		{"key", a.Key, b.Key}, {"where", a.Where, b.Where}, {"versionBy", a.VersionBy, b.VersionBy},
+		{"set", a.Set, b.Set}, {"setOnce", a.SetOnce, b.SetOnce}, {"add", a.Add, b.Add}, {"min", a.Min, b.Min}, {"max", a.Max, b.Max},
+		{"append", a.Append, b.Append}, {"merge", a.Merge, b.Merge},
+	} {
+		d.texts(path+"."+part.name, part.a, part.b)
+	}
 }
 
 func (d *differ) texts(path string, a, b map[string]string) {

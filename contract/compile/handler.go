@@ -14,40 +14,36 @@ import (
 	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
+const (
+	onAbsentCreate = string(v1alpha1.OnAbsentCreate)
+	onAbsentIgnore = string(v1alpha1.OnAbsentIgnore)
+)
+
 // handler is a handler of the contract with what the ordering rule needs to know of it.
 type handler struct {
 	path string
 	out  contract.Handler
 	// topic is nil when it is not known.
 	topic *topic
-	// key holds the canonical text of each key column's expression that compiles.
+	// key holds the canonical text of each key column's expression that compiles, be it in key or in where.
 	key map[string]string
+	// matched counts the columns of where that are fine.
+	matched int
+	// reads are the columns of row that its expressions read.
+	reads []read
+	// items are what is known of the elements of forEach, by the schema of the event.
+	items map[*schema]*expr.Schema
+	// guarded is true while expressions are compiled that only see events for which when is true.
+	guarded bool
 }
 
-// op is one of the operations on columns.
-type op struct {
-	name string
-	get  func(*contract.Handler) map[string]string
-}
+// read is one column of row that an expression of a handler reads.
+type read struct{ path, column string }
 
-var ops = []op{
-	{"set", func(h *contract.Handler) map[string]string { return h.Set }},
-	{"add", func(h *contract.Handler) map[string]string { return h.Add }},
-	{"max", func(h *contract.Handler) map[string]string { return h.Max }},
-	{"append", func(h *contract.Handler) map[string]string { return h.Append }},
+// creates tells whether the handler may make a row.
+func (h *handler) creates() bool {
+	return h.out.OnAbsent == onAbsentCreate && len(h.out.Where) == 0 && (!h.out.Delete || h.out.VersionBy != nil)
 }
-
-// operation gives the name of the operation that the handler does on a column, "" for none.
-func (h *handler) operation(column string) string {
-	for _, o := range ops {
-		if _, ok := o.get(&h.out)[column]; ok {
-			return o.name
-		}
-	}
-	return ""
-}
-
-func (h *handler) writes(column string) bool { return h.operation(column) != "" }
 
 func (c *compiler) handlers(m *model, specs []v1alpha1.Handler) {
 	if len(specs) == 0 {
@@ -56,26 +52,50 @@ func (c *compiler) handlers(m *model, specs []v1alpha1.Handler) {
 	seen := map[string]bool{}
 	for i := range specs {
 		spec := &specs[i]
-		h := &handler{path: m.path + ".handlers[" + spec.Name + "]", key: map[string]string{}}
+		path := m.path + ".handlers[" + spec.Name + "]"
 		if seen[spec.Name] {
-			m.invalid(h.path, "there are two handlers of this name; rename one")
+			m.invalid(path, "there are two handlers of this name; rename one")
 			continue
 		}
 		seen[spec.Name] = true
-		h.out = contract.Handler{
-			Name: spec.Name, Topic: c.handlerTopic(m, h, spec), Events: slices.Clone(spec.Events),
-			When: string(spec.When), OnAbsent: or(string(spec.OnAbsent), string(v1alpha1.OnAbsentCreate)),
-			Key: texts(spec.Key), Set: texts(spec.Set), Add: texts(spec.Add), Max: texts(spec.Max), Append: texts(spec.Append),
-			Delete: spec.Delete != nil && *spec.Delete,
+		out := contract.Handler{
+			Name: spec.Name, Topic: c.handlerTopic(m, path, spec),
+			Events: slices.Clone(spec.Events), Default: isTrue(spec.Default), Tombstone: isTrue(spec.Tombstone),
+			ForEach: string(spec.ForEach), When: string(spec.When), OnAbsent: or(string(spec.OnAbsent), onAbsentCreate),
+			Key: texts(spec.Key), Where: texts(spec.Where), VersionBy: m.versionBy(path, spec.VersionBy),
+			Set: texts(spec.Set), SetOnce: texts(spec.SetOnce), Unset: slices.Clone(spec.Unset), Add: texts(spec.Add),
+			Min: texts(spec.Min), Max: texts(spec.Max), Append: texts(spec.Append), Merge: texts(spec.Merge),
+			Delete: isTrue(spec.Delete),
 		}
-		h.topic = c.topics[h.out.Topic]
-		m.checkEvents(h)
-		m.checkWhen(h)
-		m.checkHandlerKey(h)
-		m.checkOperations(h)
-		m.handlers = append(m.handlers, h)
-		m.out.Handlers = append(m.out.Handlers, h.out)
+		switch {
+		case out.Where != nil:
+			// Rows that match are there: one form, so that the hash has one, too.
+			out.OnAbsent = onAbsentIgnore
+		case out.Delete:
+			// Deleting what is not there does nothing, or with a version leaves it for ever.
+			out.OnAbsent = onAbsentCreate
+		}
+		m.addHandler(out, c.topics[out.Topic])
 	}
+	for _, h := range m.handlers {
+		m.checkDefaultHandler(h)
+	}
+}
+
+// addHandler checks a handler as the contract has it.
+func (m *model) addHandler(out contract.Handler, t *topic) {
+	h := &handler{path: m.path + ".handlers[" + out.Name + "]", key: map[string]string{}, items: map[*schema]*expr.Schema{}, out: out, topic: t}
+	m.checkEvents(h)
+	m.checkForEach(h)
+	m.checkWhen(h)
+	h.guarded = h.out.When != ""
+	m.checkHandlerKey(h)
+	m.checkWhere(h)
+	m.checkVersionBy(h)
+	m.checkOperations(h)
+	m.checkNotNull(h)
+	m.handlers = append(m.handlers, h)
+	m.out.Handlers = append(m.out.Handlers, h.out)
 }
 
 func texts(in map[string]v1alpha1.Expression) map[string]string {
@@ -89,11 +109,22 @@ func texts(in map[string]v1alpha1.Expression) map[string]string {
 	return out
 }
 
-func (c *compiler) handlerTopic(m *model, h *handler, spec *v1alpha1.Handler) string {
+func (m *model) versionBy(path string, in map[string]v1alpha1.Expression) *contract.VersionBy {
+	columns := slices.Sorted(maps.Keys(in))
+	if len(columns) == 0 {
+		return nil
+	}
+	if len(columns) > 1 {
+		m.invalid(path+".versionBy", "a handler has one version; keep one of %s, and make another handler for the rest", strings.Join(columns, ", "))
+	}
+	return &contract.VersionBy{Column: columns[0], Value: string(in[columns[0]])}
+}
+
+func (c *compiler) handlerTopic(m *model, path string, spec *v1alpha1.Handler) string {
 	topics := c.in.Projection.Spec.Topics
 	if spec.Topic != "" {
 		if _, ok := c.topics[spec.Topic]; !ok {
-			m.invalid(h.path+".topic", "topic %q is not one of the projection's topics; add it to spec.topics, or correct the name", spec.Topic)
+			m.invalid(path+".topic", "topic %q is not one of the projection's topics; add it to spec.topics, or correct the name", spec.Topic)
 		}
 		return spec.Topic
 	}
@@ -104,12 +135,21 @@ func (c *compiler) handlerTopic(m *model, h *handler, spec *v1alpha1.Handler) st
 	for i, t := range topics {
 		names[i] = t.Name
 	}
-	m.invalid(h.path+".topic", "the projection has several topics; say which one this handler is for: %s", strings.Join(names, ", "))
+	m.invalid(path+".topic", "the projection has several topics; say which one this handler is for: %s", strings.Join(names, ", "))
 	return ""
 }
 
 func (m *model) checkEvents(h *handler) {
 	path := h.path + ".events"
+	chosen := 0
+	for _, is := range []bool{len(h.out.Events) > 0, h.out.Default, h.out.Tombstone} {
+		if is {
+			chosen++
+		}
+	}
+	if chosen > 1 {
+		m.invalid(h.path, "a handler takes events, the events of default, or tombstones; keep one of them, and make another handler for the rest")
+	}
 	for i, e := range h.out.Events {
 		if e == "" {
 			m.invalid(path, "an event type is empty; remove it")
@@ -118,33 +158,50 @@ func (m *model) checkEvents(h *handler) {
 			m.invalid(path, "an event type is named twice; remove one")
 		}
 	}
-	if len(h.out.Events) > 0 && h.topic != nil && h.topic.EventType == "" {
-		m.invalid(path, "EventTopic %s does not say where an event's type is found, so that none can be selected; set its spec.event.type, or remove events",
-			h.topic.Name)
+	if h.topic == nil || len(h.out.Events) == 0 && !h.out.Default {
+		return
+	}
+	if !h.topic.hasType() {
+		if h.out.Default {
+			path = h.path + ".default"
+		}
+		m.invalid(path, "EventTopic %s does not say where an event's type is found, so that none can be selected; set its spec.event.type, or remove %s",
+			h.topic.Name, path[strings.LastIndexByte(path, '.')+1:])
+		return
+	}
+	types, closed := h.topic.closedTypes()
+	for _, e := range h.out.Events {
+		if closed && e != "" && !slices.ContainsFunc(types, func(t string) bool { return matches(e, t) }) {
+			m.invalid(path, "no event of format %s has the type %q; there are %s", h.topic.Format, e, strings.Join(types, ", "))
+		}
 	}
 }
 
-// expression compiles one expression of a handler; nil after a problem.
-func (m *model) expression(h *handler, path, source string) *expr.Program {
-	p, err := expr.Compile(source, expr.Options{})
-	if err != nil {
-		if strings.Contains(err.Message, "no variable row") {
-			m.add(Error, ReasonUnsupported, path, "column %d: the expression reads row, the current row, which this release does not offer; "+
-				"use add, max or append, or name event, key, headers and meta only", err.Column)
-			return nil
-		}
-		m.invalid(path, "%s", err)
-		return nil
+// checkDefaultHandler refuses a default that other handlers leave nothing.
+func (m *model) checkDefaultHandler(h *handler) {
+	if !h.out.Default {
+		return
 	}
-	if h.topic != nil {
-		if p.Uses("meta.type") && h.topic.EventType == "" {
-			m.invalid(path, "meta.type has no value: EventTopic %s does not say where an event's type is found; set its spec.event.type", h.topic.Name)
-		}
-		if p.Uses("meta.id") && h.topic.EventID == "" {
-			m.invalid(path, "meta.id has no value: EventTopic %s does not say where an event's id is found; set its spec.event.id", h.topic.Name)
+	for _, o := range m.handlers {
+		if o.topic == h.topic && slices.Contains(o.out.Events, "*") {
+			m.invalid(h.path+".default", "handler %s names every event type by *, so that nothing is left for default; remove events there to take every event without naming it", o.out.Name)
 		}
 	}
-	return p
+}
+
+func (m *model) checkForEach(h *handler) {
+	if h.out.ForEach == "" {
+		return
+	}
+	path := h.path + ".forEach"
+	if e := m.expression(h, path, h.out.ForEach, sightSource); e != nil {
+		for _, p := range e.typed {
+			h.items[p.schema] = p.ElementSchema()
+		}
+		if t, ok := e.mayBe(expr.TypeList, expr.TypeMap); !ok {
+			m.invalid(path, "the expression is of type %s, and forEach goes through a list or an object; name one, or remove forEach", t)
+		}
+	}
 }
 
 func (m *model) checkWhen(h *handler) {
@@ -152,13 +209,21 @@ func (m *model) checkWhen(h *handler) {
 		return
 	}
 	path := h.path + ".when"
-	if p := m.expression(h, path, h.out.When); p != nil && p.Type() != expr.TypeBool && p.Type() != expr.TypeDyn {
-		m.invalid(path, "the expression is a %s, and a condition must be a bool; write a comparison", p.Type())
+	if e := m.expression(h, path, h.out.When, sightRow); e != nil {
+		if t, ok := e.mayBe(expr.TypeBool); !ok {
+			m.invalid(path, "the expression is of type %s, and a condition must be a bool; write a comparison", t)
+		}
 	}
 }
 
 func (m *model) checkHandlerKey(h *handler) {
 	path := h.path + ".key"
+	if h.out.Where != nil {
+		if h.out.Key != nil {
+			m.invalid(path, "a handler changes the row of key, or all rows that match where; remove one")
+		}
+		return
+	}
 	var missing []string
 	for _, name := range m.out.Key {
 		if _, ok := h.out.Key[name]; !ok && !slices.Contains(missing, name) {
@@ -170,112 +235,79 @@ func (m *model) checkHandlerKey(h *handler) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.out.Key)) {
 		at := path + "." + name
-		if !slices.Contains(m.out.Key, name) {
-			m.invalid(at, "%s is no key column of model %s; move it to set, or add it to the model's key", name, m.out.Name)
+		if !m.isKey(name) {
+			m.invalid(at, "%s is no key column of model %s; move it to set, or add it to the model's key%s", name, m.out.Name, yamlTrap(name))
 		}
-		p := m.expression(h, at, h.out.Key[name])
-		if p == nil {
+		e := m.expression(h, at, h.out.Key[name], sightEvent)
+		if e == nil {
 			continue
 		}
-		h.key[name] = p.Canonical()
+		h.key[name] = e.Canonical()
 		if t, known := m.types[name]; known {
-			m.checkKeyType(at, p, t)
+			m.checkKeyType(at, e, t)
 		}
 	}
 }
 
-func (m *model) checkKeyType(path string, p *expr.Program, t value.Type) {
+func (m *model) checkKeyType(path string, e *expression, t value.Type) {
 	switch {
-	case p.Type() == expr.TypeNull:
+	case e.Type() == expr.TypeNull:
 		m.invalid(path, "a key column is never null; name a value")
-	case p.IsConstant():
-		if _, err := t.ConvertKey(p.Constant()); err != nil {
-			m.invalid(path, "type mismatch: the column is %s, and %s is %s", t, p.Canonical(), err)
+	case e.IsConstant():
+		if _, err := t.ConvertKey(e.Constant()); err != nil {
+			m.invalid(path, "type mismatch: the column is %s, and %s is %s", t, e.Canonical(), err)
 		}
 	default:
-		if err := p.CheckColumn(t); err != nil {
-			m.invalid(path, "%s", err)
+		m.checkOperand(path, e, t)
+	}
+}
+
+func (m *model) checkWhere(h *handler) {
+	for _, name := range slices.Sorted(maps.Keys(h.out.Where)) {
+		at := h.path + ".where." + name
+		e := m.expression(h, at, h.out.Where[name], sightEvent)
+		t, known := m.types[name]
+		switch {
+		case !m.has(name):
+			m.invalid(at, "there is no column %s in model %s; declare it in columns, or correct the name%s", name, m.out.Name, yamlTrap(name))
+			continue
+		case known && (t.Array || t.Kind == value.JSONKind):
+			m.invalid(at, "column %s is %s, which cannot be matched; match a column with one value", name, t)
+			continue
+		case m.column(name).Native != "":
+			m.invalid(at, "column %s has a type of the database's own, whose values may be equal where their texts are not; match another column, or remove its native", name)
+			continue
+		}
+		if e == nil {
+			continue
+		}
+		h.matched++
+		if m.isKey(name) {
+			h.key[name] = e.Canonical()
+		}
+		switch {
+		case e.Type() == expr.TypeNull:
+			m.invalid(at, "null matches no row; name a value")
+		case known:
+			m.checkOperand(at, e, t)
 		}
 	}
 }
 
-func (m *model) checkOperations(h *handler) {
-	total := 0
-	for _, o := range ops {
-		columns := o.get(&h.out)
-		total += len(columns)
-		for _, name := range slices.Sorted(maps.Keys(columns)) {
-			m.checkOperation(h, o.name, name, columns[name])
-		}
-	}
-	switch {
-	case h.out.Delete && total > 0:
-		m.invalid(h.path+".delete", "a handler that deletes the row cannot also change it; remove set, add, max and append, or delete")
-	case !h.out.Delete && total == 0:
-		m.invalid(h.path, "the handler does nothing; give it set, add, max, append, or delete: true")
-	case h.out.Delete && h.out.OnAbsent == string(v1alpha1.OnAbsentIgnore):
-		// Deleting what is not there does nothing either way: one form, so that the hash has one, too.
-		h.out.OnAbsent = string(v1alpha1.OnAbsentCreate)
-	}
-}
-
-// yamlTrap is a hint for names that YAML makes of others.
-func yamlTrap(name string) string {
-	switch name {
-	case "true":
-		return ` (YAML reads an unquoted y, yes or on as true: write "y":)`
-	case "false":
-		return ` (YAML reads an unquoted n, no or off as false: write "n":)`
-	}
-	return ""
-}
-
-func (m *model) checkOperation(h *handler, name, column, source string) {
-	path := h.path + "." + name + "." + column
-	switch {
-	case !m.columns[column]:
-		m.invalid(path, "there is no column %s in model %s; declare it in columns, or correct the name%s", column, m.out.Name, yamlTrap(column))
-	case slices.Contains(m.out.Key, column):
-		m.invalid(path, "%s is a key column, and the key of a row never changes; give it in key", column)
-	}
-	if first := h.operation(column); first != name {
-		m.invalid(path, "column %s is already in %s of this handler; a handler does one thing to a column, so make two handlers", column, first)
-	}
-	p := m.expression(h, path, source)
-	t, known := m.types[column]
-	if !known {
+// checkNotNull asks each handler that may create a row to write the columns that
+// may not be NULL. Only set does so for sure: of other operations, an operand that is null does nothing.
+func (m *model) checkNotNull(h *handler) {
+	if !h.creates() || h.out.Delete {
 		return
 	}
-	operand := t
-	switch name {
-	case "add":
-		if !t.CanAdd() {
-			m.invalid(path, "%s", cannotAdd(column, t))
-			return
+	for i := range m.out.Columns {
+		col := &m.out.Columns[i]
+		if !col.NotNull || col.Default != nil || col.Generated != "" || h.operation(col.Name) == "set" {
+			continue
 		}
-	case "max":
-		if !t.CanMax() {
-			m.invalid(path, "column %s is %s, whose values have no order to take the greater of; max works on text, int32, int64, float64, decimal, timestamp and date", column, t)
-			return
+		if h.out.VersionBy != nil && h.out.VersionBy.Column == col.Name {
+			continue
 		}
-	case "append":
-		if !t.CanAppend() {
-			m.invalid(path, "column %s is %s, and append works on lists; declare it as a list, such as text[], or use set", column, t)
-			return
-		}
-		operand = t.Elem()
+		m.invalid(h.path, "column %s may not be NULL, and this handler may create a row without it; set it here, give the column a default, or use onAbsent: Ignore", col.Name)
 	}
-	if p == nil {
-		return
-	}
-	if err := p.CheckColumn(operand); err != nil {
-		m.invalid(path, "%s", err)
-	}
-}
-
-func cannotAdd(column string, t value.Type) string {
-	if !t.Array && t.Kind == value.Float64 {
-		return "column " + column + " is float64, and sums of float64 depend on the order in which they are added; declare it as decimal(p,s)"
-	}
-	return "column " + column + " is " + t.String() + ", and add works on int32, int64 and decimal(p,s); change the column's type, or use set"
 }

@@ -8,12 +8,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 	"strings"
 
-	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
-	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
 // hashVersion is the version of the algorithm behind DataHash. A change of the
@@ -24,48 +21,92 @@ const hashVersion = "1"
 // revisionDigits is how many hex digits of the hash name a revision.
 const revisionDigits = 10
 
-// The canonical form: what rows are a function of (CORRECTNESS 9), and nothing
-// else. Names of handlers, indexes, connections, groups and lag targets are not
-// in it. A field that has its default is left out, so that a field which a later
-// release adds leaves old hashes alone. Topics, models and events are sorted,
-// since their order means nothing; columns, key columns and handlers keep theirs:
-// readers see the first, and handlers of one event take effect in order.
+// The canonical form: what rows are a function of (CORRECTNESS 9), and what
+// readers see of them, and nothing else. Names of handlers, checks and upcasts,
+// comments, indexes (but unique ones, which refuse events), schemas (which only
+// check specs), connections, groups and lag targets are not in it. A field that
+// has its default is left out, so that a field which a later release adds leaves
+// old hashes alone. Topics, models, events, enums, checks, version groups and
+// unique indexes are sorted, since their order means nothing; columns, key columns,
+// joins, handlers and upcasts keep theirs: readers see the first three, and the
+// others take effect in order.
 type (
 	canonical struct {
 		Topics []canonicalTopic `json:"topics"`
 		Models []canonicalModel `json:"models"`
 	}
 	canonicalTopic struct {
-		Name        string `json:"name"`
-		BrokerTopic string `json:"brokerTopic"`
-		Format      string `json:"format,omitempty"`
-		KeyedBy     string `json:"keyedBy,omitempty"`
-		EventType   string `json:"eventType,omitempty"`
-		EventID     string `json:"eventID,omitempty"`
-		EventTime   string `json:"eventTime,omitempty"`
+		Name        string            `json:"name"`
+		BrokerTopic string            `json:"brokerTopic"`
+		Format      string            `json:"format,omitempty"`
+		KeyFormat   string            `json:"keyFormat,omitempty"`
+		KeyField    string            `json:"keyField,omitempty"`
+		KeyedBy     string            `json:"keyedBy,omitempty"`
+		EventType   string            `json:"eventType,omitempty"`
+		EventID     string            `json:"eventID,omitempty"`
+		EventTime   string            `json:"eventTime,omitempty"`
+		Upcasts     []canonicalUpcast `json:"upcasts,omitempty"`
+	}
+	canonicalUpcast struct {
+		Events []string          `json:"events,omitempty"`
+		When   string            `json:"when,omitempty"`
+		Set    map[string]string `json:"set,omitempty"`
+		Unset  []string          `json:"unset,omitempty"`
+		Type   string            `json:"type,omitempty"`
 	}
 	canonicalModel struct {
 		Name     string             `json:"name"`
 		Key      []string           `json:"key"`
+		Order    string             `json:"order,omitempty"`
 		Columns  []canonicalColumn  `json:"columns"`
+		Checks   []string           `json:"checks,omitempty"`
+		Versions []canonicalVersion `json:"versions,omitempty"`
+		Joins    []canonicalJoin    `json:"joins,omitempty"`
+		Unique   [][]string         `json:"unique,omitempty"`
 		Handlers []canonicalHandler `json:"handlers"`
 	}
 	canonicalColumn struct {
-		Name    string  `json:"name"`
-		Type    string  `json:"type"`
-		Default *string `json:"default,omitempty"`
+		Name      string   `json:"name"`
+		Type      string   `json:"type"`
+		Default   *string  `json:"default,omitempty"`
+		NotNull   bool     `json:"notNull,omitempty"`
+		Enum      []string `json:"enum,omitempty"`
+		Min       *string  `json:"min,omitempty"`
+		Max       *string  `json:"max,omitempty"`
+		MaxItems  int32    `json:"maxItems,omitempty"`
+		Distinct  bool     `json:"distinct,omitempty"`
+		Generated string   `json:"generated,omitempty"`
+		Native    string   `json:"native,omitempty"`
+	}
+	canonicalVersion struct {
+		Column  string   `json:"column"`
+		Columns []string `json:"columns"`
+	}
+	canonicalJoin struct {
+		Model string            `json:"model"`
+		Match map[string]string `json:"match"`
+		Set   map[string]string `json:"set"`
 	}
 	canonicalHandler struct {
-		Topic    string            `json:"topic"`
-		Events   []string          `json:"events,omitempty"`
-		When     string            `json:"when,omitempty"`
-		OnAbsent string            `json:"onAbsent,omitempty"`
-		Key      map[string]string `json:"key"`
-		Set      map[string]string `json:"set,omitempty"`
-		Add      map[string]string `json:"add,omitempty"`
-		Max      map[string]string `json:"max,omitempty"`
-		Append   map[string]string `json:"append,omitempty"`
-		Delete   bool              `json:"delete,omitempty"`
+		Topic     string            `json:"topic"`
+		Events    []string          `json:"events,omitempty"`
+		Default   bool              `json:"default,omitempty"`
+		Tombstone bool              `json:"tombstone,omitempty"`
+		ForEach   string            `json:"forEach,omitempty"`
+		When      string            `json:"when,omitempty"`
+		OnAbsent  string            `json:"onAbsent,omitempty"`
+		Key       map[string]string `json:"key,omitempty"`
+		Where     map[string]string `json:"where,omitempty"`
+		VersionBy map[string]string `json:"versionBy,omitempty"`
+		Set       map[string]string `json:"set,omitempty"`
+		SetOnce   map[string]string `json:"setOnce,omitempty"`
+		Unset     []string          `json:"unset,omitempty"`
+		Add       map[string]string `json:"add,omitempty"`
+		Min       map[string]string `json:"min,omitempty"`
+		Max       map[string]string `json:"max,omitempty"`
+		Append    map[string]string `json:"append,omitempty"`
+		Merge     map[string]string `json:"merge,omitempty"`
+		Delete    bool              `json:"delete,omitempty"`
 	}
 )
 
@@ -110,62 +151,4 @@ func canonicalJSON(c *contract.Contract) []byte {
 		panic(err) // Strings, bools, and maps and slices of them: Encode cannot fail.
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
-
-func canonicalForm(c *contract.Contract) canonical {
-	out := canonical{Topics: []canonicalTopic{}, Models: []canonicalModel{}}
-	for _, t := range c.Topics {
-		ct := canonicalTopic{
-			Name: t.Name, BrokerTopic: t.BrokerTopic, Format: t.Format, KeyedBy: canonicalText(t.KeyedBy),
-			EventType: canonicalText(t.EventType), EventID: canonicalText(t.EventID), EventTime: canonicalText(t.EventTime),
-		}
-		if ct.Format == string(v1alpha1.EventFormatJSON) {
-			ct.Format = ""
-		}
-		out.Topics = append(out.Topics, ct)
-	}
-	slices.SortFunc(out.Topics, func(a, b canonicalTopic) int { return strings.Compare(a.Name, b.Name) })
-	for _, m := range c.Models {
-		cm := canonicalModel{Name: m.Name, Key: m.Key, Columns: []canonicalColumn{}, Handlers: []canonicalHandler{}}
-		for _, col := range m.Columns {
-			cm.Columns = append(cm.Columns, canonicalColumn{Name: col.Name, Type: canonicalType(col.Type), Default: col.Default})
-		}
-		for i := range m.Handlers {
-			cm.Handlers = append(cm.Handlers, canonicalHandlerOf(&m.Handlers[i]))
-		}
-		out.Models = append(out.Models, cm)
-	}
-	slices.SortFunc(out.Models, func(a, b canonicalModel) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
-
-func canonicalHandlerOf(h *contract.Handler) canonicalHandler {
-	out := canonicalHandler{
-		Topic: h.Topic, Events: slices.Sorted(slices.Values(h.Events)), When: canonicalText(h.When), OnAbsent: h.OnAbsent,
-		Key: canonicalTexts(h.Key), Set: canonicalTexts(h.Set), Add: canonicalTexts(h.Add), Max: canonicalTexts(h.Max),
-		Append: canonicalTexts(h.Append), Delete: h.Delete,
-	}
-	if out.OnAbsent == string(v1alpha1.OnAbsentCreate) || h.Delete {
-		out.OnAbsent = ""
-	}
-	return out
-}
-
-func canonicalType(s string) string {
-	t, err := value.Parse(s)
-	if err != nil {
-		return s
-	}
-	return t.String()
-}
-
-func canonicalTexts(in map[string]string) map[string]string {
-	if len(in) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(in))
-	for k, v := range in {
-		out[k] = canonicalText(v)
-	}
-	return out
 }

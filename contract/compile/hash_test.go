@@ -33,6 +33,11 @@ func TestGoldenHashes(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "%s %s\n", s.name, c.DataHash)
 	}
+	c, problems := Compile(wholeInput(t))
+	if c == nil {
+		t.Fatal(list(problems))
+	}
+	fmt.Fprintf(&b, "whole %s\n", c.DataHash)
 	golden(t, "hashes.txt", []byte(b.String()))
 	if t.Failed() {
 		t.Log(frozenMeaning)

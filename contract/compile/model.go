@@ -6,7 +6,6 @@ package compile
 import (
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
@@ -20,6 +19,12 @@ const (
 	maxModelName = maxName - len("__0123456789")
 )
 
+// orderedTypes are those of value.Type.CanMax, and keyTypes those of CanKey, for messages.
+const (
+	orderedTypes = "text, int32, int64, float64, decimal, timestamp, date and time"
+	keyTypes     = "text, bool, int32, int64, uuid, date, time or timestamp"
+)
+
 var (
 	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// physicalName is the form that tables of other models have.
@@ -31,40 +36,80 @@ var (
 // model is a model of the contract with what the checks need to know of it.
 type model struct {
 	reporter
-	path     string
-	out      contract.Model
-	types    map[string]value.Type // columns whose type is known
-	columns  map[string]bool
-	handlers []*handler
+	path  string
+	out   contract.Model
+	types map[string]value.Type // columns whose type is known
+	index map[string]int        // of each column in out.Columns
+	// generatedFrom holds the columns that each generated column reads.
+	generatedFrom map[string][]string
+	handlers      []*handler
+	// unsure is true where version groups are wrong, so that nothing can be said of order.
+	unsure bool
 }
 
+func newModel(r reporter, out contract.Model) *model {
+	return &model{
+		reporter: r, path: "models[" + out.Name + "]", out: out,
+		types: map[string]value.Type{}, index: map[string]int{}, generatedFrom: map[string][]string{},
+	}
+}
+
+// parseTypes learns the types of columns from a contract.
+func (m *model) parseTypes() {
+	for i := range m.out.Columns {
+		if t, err := value.Parse(m.out.Columns[i].Type); err == nil {
+			m.types[m.out.Columns[i].Name] = t
+		}
+	}
+}
+
+// has tells whether the model declares a column.
+func (m *model) has(column string) bool {
+	_, ok := m.index[column]
+	return ok
+}
+
+// column gives a column that the model has.
+func (m *model) column(name string) *contract.Column { return &m.out.Columns[m.index[name]] }
+
+func (m *model) isKey(column string) bool { return slices.Contains(m.out.Key, column) }
+
+// models compiles in rounds: what a round looks up, the one before has declared.
 func (c *compiler) models(out *contract.Contract) {
 	specs := c.in.Projection.Spec.Models
 	if len(specs) == 0 {
 		c.invalid("models", "there is no model; declare at least one table")
 	}
-	seen := map[string]bool{}
+	var models []*model
+	var declared []*v1alpha1.Model
 	for i := range specs {
 		spec := &specs[i]
-		m := &model{
-			reporter: c.reporter, path: "models[" + spec.Name + "]",
-			out:   contract.Model{Name: spec.Name, Key: slices.Clone(spec.Key)},
-			types: map[string]value.Type{}, columns: map[string]bool{},
-		}
-		if seen[spec.Name] {
+		m := newModel(c.reporter, contract.Model{Name: spec.Name, Comment: spec.Comment, Key: slices.Clone(spec.Key)})
+		if slices.ContainsFunc(models, func(o *model) bool { return o.out.Name == spec.Name }) {
 			m.invalid(m.path, "there are two models of this name; rename one")
 			continue
 		}
-		seen[spec.Name] = true
+		if spec.Order == v1alpha1.ModelOrderArrival {
+			m.out.Order = string(spec.Order)
+		}
 		m.checkName(spec.Name)
 		m.checkColumns(spec.Columns)
 		m.checkKey(spec)
-		m.checkIndexes(spec.Indexes)
-		c.handlers(m, spec.Handlers)
-		m.adviseUnused()
+		models, declared = append(models, m), append(declared, spec)
+	}
+	for i, m := range models {
+		m.checkJoins(declared[i].Joins, models)
+		m.checkGenerated()
+		m.checkChecks(declared[i].Checks)
+		m.checkVersions(declared[i].Versions)
+		m.checkIndexes(declared[i].Indexes)
+		c.handlers(m, declared[i].Handlers)
+		m.checkTombstoneRows()
 		c.checkOrder(m)
+		m.adviseAll()
 		out.Models = append(out.Models, m.out)
 	}
+	c.adviseTypes(models)
 }
 
 func (m *model) checkName(name string) {
@@ -79,50 +124,6 @@ func (m *model) checkName(name string) {
 	}
 }
 
-func (m *model) checkColumns(columns []v1alpha1.Column) {
-	if len(columns) == 0 {
-		m.invalid(m.path+".columns", "there is no column; declare at least those of the key")
-	}
-	for _, col := range columns {
-		path := m.path + ".columns[" + col.Name + "]"
-		switch {
-		case m.columns[col.Name]:
-			m.invalid(path, "there are two columns of this name; remove one")
-			continue
-		case !identifier.MatchString(col.Name):
-			m.invalid(path, "the name must be letters, digits and _, and begin with no digit")
-		case len(col.Name) > maxName:
-			m.invalid(path, "the name has %d bytes; shorten it to %d, where PostgreSQL cuts names", len(col.Name), maxName)
-		case slices.Contains(systemColumns, col.Name):
-			m.invalid(path, "PostgreSQL has a column %s of its own in every table; rename it", col.Name)
-		}
-		m.columns[col.Name] = true
-		out := contract.Column{Name: col.Name, Type: col.Type}
-		t, err := value.Parse(col.Type)
-		if err != nil {
-			m.invalid(path+".type", "%s", err)
-		} else {
-			m.types[col.Name] = t
-			out.Type = t.String()
-			out.Default = m.parseDefault(path, t, col.Default)
-		}
-		m.out.Columns = append(m.out.Columns, out)
-	}
-}
-
-func (m *model) parseDefault(path string, t value.Type, text *string) *string {
-	if text == nil {
-		return nil
-	}
-	v, err := t.ParseText(*text)
-	if err != nil {
-		m.invalid(path+".default", "the default is %s; the column is %s", err, t)
-		return nil
-	}
-	s := t.Format(v)
-	return &s
-}
-
 func (m *model) checkKey(spec *v1alpha1.Model) {
 	path := m.path + ".key"
 	if len(spec.Key) == 0 {
@@ -133,51 +134,40 @@ func (m *model) checkKey(spec *v1alpha1.Model) {
 		switch {
 		case slices.Contains(spec.Key[:i], name):
 			m.invalid(path, "column %s is in the key twice; remove one", name)
-		case !m.columns[name]:
-			m.invalid(path, "there is no column %s; declare it in columns", name)
+		case !m.has(name):
+			m.invalid(path, "there is no column %s; declare it in columns%s", name, yamlTrap(name))
 		case known && !t.CanKey():
-			m.invalid(path, "column %s is %s, which cannot be part of a key; use text, bool, int32, int64, uuid, date or timestamp", name, t)
+			m.invalid(path, "column %s is %s, which cannot be part of a key; use %s", name, t, keyTypes)
 		}
 	}
-	for _, col := range spec.Columns {
-		if col.Default != nil && slices.Contains(spec.Key, col.Name) {
+	for i := range spec.Columns {
+		if col := &spec.Columns[i]; col.Default != nil && slices.Contains(spec.Key, col.Name) {
 			m.invalid(m.path+".columns["+col.Name+"].default", "a key column always has a value; remove the default")
 		}
 	}
 }
 
-func (m *model) checkIndexes(indexes []v1alpha1.Index) {
-	for i, index := range indexes {
-		path := m.path + ".indexes[" + strings.Join(index.Columns, ",") + "]"
-		if len(index.Columns) == 0 {
-			m.invalid(path, "the index has no column; name at least one")
-		}
-		for j, name := range index.Columns {
-			t, known := m.types[name]
-			switch {
-			case slices.Contains(index.Columns[:j], name):
-				m.invalid(path, "column %s is in the index twice; remove one", name)
-			case !m.columns[name]:
-				m.invalid(path, "there is no column %s; declare it in columns, or correct the name", name)
-			case known && (t.Array || t.Kind == value.JSONKind || t.Kind == value.Bytes):
-				m.add(Error, ReasonUnsupported, path, "column %s is %s, which this release cannot index; remove it from the index", name, t)
-			}
-		}
-		for _, other := range indexes[:i] {
-			if slices.Equal(other.Columns, index.Columns) {
-				m.invalid(path, "the same index is declared twice; remove one")
-			}
-		}
-		m.out.Indexes = append(m.out.Indexes, contract.Index{Columns: slices.Clone(index.Columns)})
+// checkTombstoneRows holds a model whose deleted rows stay to what such a row
+// looks like: the key, the version, and every other column at its default.
+func (m *model) checkTombstoneRows() {
+	if !m.out.KeepsDeleted() {
+		return
 	}
-}
-
-// adviseUnused names columns that no handler writes.
-func (m *model) adviseUnused() {
-	for _, col := range m.out.Columns {
-		if slices.Contains(m.out.Key, col.Name) || slices.ContainsFunc(m.handlers, func(h *handler) bool { return h.writes(col.Name) }) {
-			continue
+	for i := range m.out.Columns {
+		col := &m.out.Columns[i]
+		if col.NotNull && col.Default == nil && col.Generated == "" && m.groupOf(col.Name) == nil {
+			m.invalid(m.path+".columns["+col.Name+"].notNull",
+				"a delete with versionBy keeps the row, with its version and with defaults in the other columns, and this one has none; give it a default, or remove notNull")
 		}
-		m.add(Advice, ReasonInvalidSpec, m.path+".columns["+col.Name+"]", "no handler writes this column: every row will have its default")
+	}
+	for i := range m.out.Indexes {
+		index := &m.out.Indexes[i]
+		nullable := func(name string) bool {
+			return m.has(name) && !m.isKey(name) && m.column(name).Default == nil && m.groupOf(name) == nil
+		}
+		if index.Unique && !slices.ContainsFunc(index.Columns, nullable) {
+			m.invalid(indexPath(m.path, index.Columns),
+				"a delete with versionBy keeps the row, with defaults in its columns, so that two deleted rows could have the same values; let one of the columns have no default")
+		}
 	}
 }

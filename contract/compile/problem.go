@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/projectionist-dev/projectionist/contract/expr"
 )
 
 // Severity says how bad a problem is.
@@ -44,6 +46,9 @@ type Problem struct {
 	// Message says what is wrong and how to fix it.
 	Message  string
 	Severity Severity
+	// Column is the byte of the expression at Path that the problem is at, counted
+	// from 1 over all its lines; 0 where it is about the whole, or about no expression.
+	Column int
 }
 
 // String gives the problem in one line: object, path and message.
@@ -117,4 +122,35 @@ func (r reporter) add(severity Severity, reason, path, format string, args ...an
 
 func (r reporter) invalid(path, format string, args ...any) {
 	r.add(Error, ReasonInvalidSpec, path, format, args...)
+}
+
+func (r reporter) advise(path, format string, args ...any) {
+	r.add(Advice, ReasonInvalidSpec, path, format, args...)
+}
+
+// refuse reports an expression that does not compile; hint follows what CEL says.
+func (r reporter) refuse(path, source string, err *expr.Error, hint string) {
+	*r.problems = append(*r.problems, Problem{
+		Object: r.object, Path: path, Reason: ReasonInvalidSpec, Message: err.Error() + hint, Severity: Error,
+		Column: byteColumn(source, err.Line, err.Column),
+	})
+}
+
+// byteColumn turns a line and a column in characters, both from 1, into a byte of the source, from 1.
+func byteColumn(source string, line, column int) int {
+	rest := source
+	for ; line > 1; line-- {
+		end := strings.IndexByte(rest, '\n')
+		if end < 0 {
+			break
+		}
+		rest = rest[end+1:]
+	}
+	before := len(source) - len(rest)
+	for i := range rest {
+		if column--; column <= 0 {
+			return before + i + 1
+		}
+	}
+	return len(source) + 1
 }

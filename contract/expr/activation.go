@@ -11,6 +11,7 @@ import (
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/interpreter"
 	"github.com/valyala/fastjson"
 
@@ -25,8 +26,9 @@ type Header struct {
 
 // Activation is what an expression is evaluated over: one event. It belongs to
 // one goroutine; evaluation may change it (scratch space, lazily unescaped
-// strings), so it must not be shared. It only needs to live as long as the call:
-// results share no memory with it.
+// strings), so it must not be shared. The event only needs to live as long as the
+// call: results share no memory with it. One Activation for many events takes
+// fewer allocations than one each.
 type Activation struct {
 	// Event is the payload; nil is null (a tombstone). The bytes that it was
 	// parsed from must be valid UTF-8 and valid JSON (projectors/codecs sees to it).
@@ -42,13 +44,19 @@ type Activation struct {
 	Offset   int64
 	Time     time.Time
 	Type, ID string
-	// Row holds the current row, a value for each column of Options.Row.
+	// Row holds the current row, a value for each column of Options.Row in that order;
+	// Eval of a program that reads row without it is a Failure.
 	Row []value.Value
-	// Item is the element of a forEach: of a list the element, of an object one with key and value; Index its number.
+	// Item is the element of a forEach (see Program.Elements), in the same document as Event
+	// or free of escapes in its keys; Index is its number.
 	Item  *fastjson.Value
 	Index int64
 
 	buf []byte
+	// program is the one that CEL evaluates: its columns are those of row.
+	program *Program
+	rowDocs []rowDoc
+	store   *valueStore
 }
 
 var _ interpreter.Activation = (*Activation)(nil)
@@ -81,6 +89,13 @@ func (a *Activation) ResolveName(name string) (any, bool) {
 		return types.String(a.Type), true
 	case "meta.id":
 		return types.String(a.ID), true
+	case "item":
+		return a.toCEL(a.Item), true
+	case "index":
+		return types.Int(a.Index), true
+	}
+	if col, ok := a.program.vocabulary.column(name); ok {
+		return a.rowCEL(col), true
 	}
 	return nil, false
 }
@@ -121,7 +136,7 @@ func (a *Activation) headerMap() ref.Val {
 		}
 		m[types.String(h.Key)] = v
 	}
-	return types.NewRefValMap(types.DefaultTypeAdapter, m)
+	return orderedMap{types.NewRefValMap(types.DefaultTypeAdapter, m).(traits.Mapper)}
 }
 
 // member gives a member of an object; nil if it is missing.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"reflect"
 	"strings"
-	"time"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -320,19 +319,7 @@ func fromCELWithin(v ref.Val, b *budget) (any, *Failure) {
 		}
 		return out, nil
 	case *types.Err:
-		if f := failureOf(x); f != nil {
-			return nil, f
-		}
-		return nil, failf("an operand cannot be converted or used")
+		return nil, failureOrUnusable(x)
 	}
 	return nil, failf("the result is of type %s, which no column holds", v.Type().TypeName())
-}
-
-// UTC time of a CEL timestamp from milliseconds.
-func fromMillis(ms int64) (time.Time, *Failure) {
-	t := time.UnixMilli(ms).UTC()
-	if t.Year() < 1 || t.Year() > 9999 {
-		return time.Time{}, failf("the operand of timestamp.fromMillis is outside of the years 1 to 9999")
-	}
-	return t, nil
 }

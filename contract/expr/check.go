@@ -19,11 +19,9 @@ import (
 	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
-const variablesHelp = "there are event, key, headers, and meta.topic, .partition, .position, .time, .type, .id"
-
 // check parses, makes decimals of literals with a point, checks types and the
 // rules of this project. It gives the variables that the expression reads.
-func check(env *cel.Env, src string, scope Scope) (*cel.Ast, map[string]bool, *Error) {
+func (v *vocabulary) check(env *cel.Env, src string) (*cel.Ast, map[string]bool, *Error) {
 	switch {
 	case strings.TrimSpace(src) == "":
 		return nil, nil, &Error{1, 1, "the expression is empty"}
@@ -32,14 +30,17 @@ func check(env *cel.Env, src string, scope Scope) (*cel.Ast, map[string]bool, *E
 	}
 	parsed, iss := env.Parse(src)
 	if iss != nil && iss.Err() != nil {
-		return nil, nil, firstIssue(iss)
+		return nil, nil, v.firstIssue(iss)
 	}
 	if e := decimalLiterals(parsed.NativeRep(), src); e != nil {
 		return nil, nil, e
 	}
+	if e := v.rowRule(parsed.NativeRep()); e != nil {
+		return nil, nil, e
+	}
 	checked, iss := env.Check(parsed)
 	if iss != nil && iss.Err() != nil {
-		return nil, nil, firstIssue(iss)
+		return nil, nil, v.firstIssue(iss)
 	}
 	a := checked.NativeRep()
 	if e := divisionRule(a); e != nil {
@@ -48,15 +49,11 @@ func check(env *cel.Env, src string, scope Scope) (*cel.Ast, map[string]bool, *E
 	if e := comparableRule(a); e != nil {
 		return nil, nil, e
 	}
-	vars := variables(a)
-	if scope == ScopeTopic {
-		for v := range vars {
-			if strings.HasPrefix(v, "meta.") {
-				return nil, nil, &Error{1, 1, v + " is not there yet: an EventTopic's expressions read event, key and headers only"}
-			}
-		}
+	if e := patternRule(a); e != nil {
+		return nil, nil, e
 	}
-	return checked, vars, nil
+	vars, e := v.variables(a)
+	return checked, vars, e
 }
 
 func place(a *ast.AST, id int64) (line, column int) {
@@ -154,7 +151,9 @@ func settled(a *ast.AST, e ast.Expr) bool {
 	case ast.LiteralKind:
 		return true
 	case ast.IdentKind:
-		return e.AsIdent() == "meta.partition"
+		// A column of the row is of its type or null, which divides nothing.
+		name := e.AsIdent()
+		return name == "meta.partition" || name == "index" || strings.HasPrefix(name, "row.")
 	case ast.CallKind:
 		c := e.AsCall()
 		args := c.Args()
@@ -165,6 +164,7 @@ func settled(a *ast.AST, e ast.Expr) bool {
 			return strings.HasPrefix(name, "get") // parts of a timestamp
 		case name == operators.Conditional:
 			args = args[1:]
+		case strings.HasPrefix(name, "math."):
 		case !slices.Contains([]string{operators.Add, operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo, operators.Negate}, name):
 			return false
 		}
@@ -191,156 +191,6 @@ func comparableRule(a *ast.AST) *Error {
 		failed = &Error{line, col, fmt.Sprintf("%s and %s are never equal; convert a side with int(...), decimal(...) or string(...)", l, r)}
 	}))
 	return failed
-}
-
-// variables collects the declared variables that an expression reads.
-func variables(a *ast.AST) map[string]bool {
-	vars := map[string]bool{}
-	ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() != ast.IdentKind {
-			return
-		}
-		switch name := strings.TrimPrefix(e.AsIdent(), "."); name {
-		case "event", "key", "headers", "meta.topic", "meta.partition", "meta.position", "meta.time", "meta.type", "meta.id":
-			vars[name] = true
-		}
-	}))
-	return vars
-}
-
-// pathOf gives the member names of a chain event.a.b or event["a"].b.
-func pathOf(e ast.Expr) (names []string, ok bool) {
-	for {
-		switch e.Kind() {
-		case ast.IdentKind:
-			slices.Reverse(names)
-			return names, e.AsIdent() == "event"
-		case ast.SelectKind:
-			if e.AsSelect().IsTestOnly() {
-				return nil, false
-			}
-			names, e = append(names, e.AsSelect().FieldName()), e.AsSelect().Operand()
-		case ast.CallKind:
-			c := e.AsCall()
-			if c.FunctionName() != operators.Index || len(c.Args()) != 2 || c.Args()[1].Kind() != ast.LiteralKind {
-				return nil, false
-			}
-			s, isString := c.Args()[1].AsLiteral().(types.String)
-			if !isString {
-				return nil, false
-			}
-			names, e = append(names, string(s)), c.Args()[0]
-		default:
-			return nil, false
-		}
-	}
-}
-
-var identifier = regexp.MustCompile(`^[_a-zA-Z][_a-zA-Z0-9]*$`)
-
-// pathText writes a path as an expression would.
-func pathText(names []string) string {
-	var b strings.Builder
-	b.WriteString("event")
-	for _, n := range names {
-		if identifier.MatchString(n) {
-			b.WriteString("." + n)
-		} else {
-			b.WriteString("[" + strconv.Quote(n) + "]")
-		}
-	}
-	return b.String()
-}
-
-func eventPaths(checked *cel.Ast) []string {
-	set := map[string]bool{}
-	for _, p := range staticPaths(checked.NativeRep().Expr()) {
-		set[pathText(p)] = true
-	}
-	out := make([]string, 0, len(set))
-	for p := range set {
-		out = append(out, p)
-	}
-	slices.Sort(out)
-	return out
-}
-
-// staticPaths finds the longest paths from event, tests and optional selects
-// included.
-func staticPaths(root ast.Expr) [][]string {
-	var out [][]string
-	var walk func(e ast.Expr)
-	walk = func(e ast.Expr) {
-		if names, ok := pathOf(e); ok {
-			out = append(out, names)
-			return
-		}
-		if e.Kind() == ast.SelectKind && e.AsSelect().IsTestOnly() {
-			if names, ok := pathOf(e.AsSelect().Operand()); ok {
-				out = append(out, append(names, e.AsSelect().FieldName()))
-				return
-			}
-		}
-		if names, ok := optionalPath(e); ok {
-			out = append(out, names)
-			return
-		}
-		for _, c := range children(e) {
-			walk(c)
-		}
-	}
-	walk(root)
-	return out
-}
-
-// optionalPath is pathOf for event.?a.b, whose result is an optional.
-func optionalPath(e ast.Expr) ([]string, bool) {
-	switch {
-	case e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.OptSelect && len(e.AsCall().Args()) == 2:
-		args := e.AsCall().Args()
-		if args[1].Kind() != ast.LiteralKind {
-			return nil, false
-		}
-		name, ok := args[1].AsLiteral().(types.String)
-		if !ok {
-			return nil, false
-		}
-		names, found := pathOf(args[0])
-		if !found {
-			names, found = optionalPath(args[0])
-		}
-		return append(names, string(name)), found
-	case e.Kind() == ast.SelectKind && !e.AsSelect().IsTestOnly():
-		names, ok := optionalPath(e.AsSelect().Operand())
-		return append(names, e.AsSelect().FieldName()), ok
-	}
-	return nil, false
-}
-
-func children(e ast.Expr) []ast.Expr {
-	switch e.Kind() {
-	case ast.CallKind:
-		c := e.AsCall()
-		out := slices.Clone(c.Args())
-		if c.IsMemberFunction() {
-			out = append(out, c.Target())
-		}
-		return out
-	case ast.SelectKind:
-		return []ast.Expr{e.AsSelect().Operand()}
-	case ast.ListKind:
-		return e.AsList().Elements()
-	case ast.MapKind:
-		var out []ast.Expr
-		for _, entry := range e.AsMap().Entries() {
-			out = append(out, entry.AsMapEntry().Key(), entry.AsMapEntry().Value())
-		}
-		return out
-	case ast.ComprehensionKind:
-		c := e.AsComprehension()
-		return []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()}
-	}
-	return nil
 }
 
 func typeOf(t *cel.Type) Type {

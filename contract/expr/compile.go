@@ -5,13 +5,13 @@ package expr
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
-	"github.com/cockroachdb/apd/v3"
 
 	"github.com/projectionist-dev/projectionist/contract/value"
 )
@@ -27,10 +27,10 @@ type fastPart struct {
 
 // compileFast gives the closures of an expression, nil if CEL has to evaluate it.
 // It knows literals, paths, has, event.?x.orValue(y), comparisons, + - *, in over
-// a list of literals, && || ! ?:, and the conversions string, int, decimal,
-// timestamp.
-func compileFast(checked *cel.Ast) node {
-	c := fastCompiler{checked.NativeRep()}
+// a list of literals, && || ! ?:, the conversions string, int, decimal, timestamp,
+// duration, and scalarFuncs.
+func (v *vocabulary) compileFast(checked *cel.Ast) node {
+	c := fastCompiler{checked.NativeRep(), v}
 	p, ok := c.part(checked.NativeRep().Expr())
 	if !ok {
 		return nil
@@ -38,7 +38,10 @@ func compileFast(checked *cel.Ast) node {
 	return p.eval
 }
 
-type fastCompiler struct{ ast *ast.AST }
+type fastCompiler struct {
+	ast        *ast.AST
+	vocabulary *vocabulary
+}
 
 func constantPart(v fval) (fastPart, bool) {
 	return fastPart{eval: func(*Activation) (fval, *Failure) { return v, nil }, constant: &v}, true
@@ -46,11 +49,11 @@ func constantPart(v fval) (fastPart, bool) {
 
 func (c fastCompiler) part(e ast.Expr) (fastPart, bool) {
 	// Values of other types occur in CEL only.
-	if !slices.Contains([]Type{TypeDyn, TypeNull, TypeBool, TypeInt, TypeDecimal, TypeString, TypeTimestamp}, typeOf(c.ast.GetType(e.ID()))) {
+	if !slices.Contains([]Type{TypeDyn, TypeNull, TypeBool, TypeInt, TypeDecimal, TypeString, TypeTimestamp, TypeDuration}, typeOf(c.ast.GetType(e.ID()))) {
 		return fastPart{}, false
 	}
-	if names, ok := pathOf(e); ok {
-		return fastPart{eval: pathNode(names), label: pathText(names)}, true
+	if p, ok := c.vocabulary.pathOf(e); ok {
+		return fastPart{eval: pathNode(p), label: p.String()}, true
 	}
 	switch e.Kind() {
 	case ast.LiteralKind:
@@ -58,11 +61,11 @@ func (c fastCompiler) part(e ast.Expr) (fastPart, bool) {
 		case types.Null:
 			return constantPart(fval{})
 		case types.Bool:
-			return constantPart(fval{k: kBool, b: bool(x)})
+			return constantPart(boolVal(bool(x)))
 		case types.Int:
-			return constantPart(fval{k: kInt, i: int64(x)})
+			return constantPart(intVal(int64(x)))
 		case types.String:
-			return constantPart(fval{k: kString, s: string(x)})
+			return constantPart(textVal(string(x)))
 		}
 	case ast.IdentKind:
 		return c.ident(e.AsIdent())
@@ -71,8 +74,9 @@ func (c fastCompiler) part(e ast.Expr) (fastPart, bool) {
 		if s.Operand().Kind() == ast.IdentKind && s.Operand().AsIdent() == "headers" && !s.IsTestOnly() {
 			return headerPart(s.FieldName()), true
 		}
-		if names, ok := pathOf(s.Operand()); ok && s.IsTestOnly() {
-			return fastPart{eval: hasNode(names, s.FieldName())}, true
+		if p, ok := c.vocabulary.pathOf(s.Operand()); ok && s.IsTestOnly() {
+			p.names = append(p.names, s.FieldName())
+			return fastPart{eval: hasNode(p)}, true
 		}
 	case ast.CallKind:
 		return c.call(e)
@@ -86,20 +90,29 @@ func (c fastCompiler) ident(name string) (fastPart, bool) {
 	case "key":
 		eval = func(a *Activation) (fval, *Failure) {
 			s, f := a.keyText()
-			return fval{k: kString, s: s}, f
+			return textVal(s), f
 		}
 	case "meta.topic":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kString, s: a.Topic}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return textVal(a.Topic), nil }
 	case "meta.partition":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kInt, i: int64(a.Partition)}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return intVal(int64(a.Partition)), nil }
 	case "meta.time":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kTime, t: a.Time}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return timeVal(a.Time), nil }
 	case "meta.type":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kString, s: a.Type}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return textVal(a.Type), nil }
 	case "meta.id":
-		eval = func(a *Activation) (fval, *Failure) { return fval{k: kString, s: a.ID}, nil }
+		eval = func(a *Activation) (fval, *Failure) { return textVal(a.ID), nil }
+	case "index":
+		eval = func(a *Activation) (fval, *Failure) { return intVal(a.Index), nil }
 	default:
-		return fastPart{}, false
+		if ns, ok := uuidNamespaces[name]; ok {
+			return constantPart(textVal(ns))
+		}
+		col, ok := c.vocabulary.column(name)
+		if ok {
+			eval, ok = c.rowNode(col)
+		}
+		return fastPart{eval: eval, label: variableText(name)}, ok
 	}
 	return fastPart{eval: eval, label: name}, true
 }
@@ -113,7 +126,7 @@ func headerPart(name string) fastPart {
 		if !ok {
 			return fval{}, failf("the record has no header %q", name)
 		}
-		return fval{k: kString, s: s}, nil
+		return textVal(s), nil
 	}}
 }
 
@@ -122,9 +135,6 @@ func (c fastCompiler) call(e ast.Expr) (fastPart, bool) {
 	if call.IsMemberFunction() {
 		if call.FunctionName() == "orValue" && len(call.Args()) == 1 {
 			return c.orValue(call)
-		}
-		if call.FunctionName() == "fromMillis" && len(call.Args()) == 1 {
-			return c.convert("timestamp.fromMillis", call.Args()[0])
 		}
 		return fastPart{}, false
 	}
@@ -138,7 +148,7 @@ func (c fastCompiler) call(e ast.Expr) (fastPart, bool) {
 		return fastPart{}, false
 	case name == operators.In && len(args) == 2:
 		return c.in(args[0], args[1])
-	case len(args) == 1 && slices.Contains([]string{"string", "int", "decimal", "timestamp", "timestamp.fromMillis"}, name):
+	case len(args) == 1 && slices.Contains([]string{"string", "int", "decimal", "timestamp", "duration"}, name):
 		return c.convert(name, args[0])
 	}
 	parts := make([]fastPart, len(args))
@@ -179,14 +189,18 @@ func (c fastCompiler) call(e ast.Expr) (fastPart, bool) {
 	case operators.Conditional:
 		eval = conditionalNode(parts[0], parts[1], parts[2])
 	default:
-		return fastPart{}, false
+		fn, ok := findScalar(name, len(parts))
+		if !ok {
+			return fastPart{}, false
+		}
+		eval = c.scalar(fn, parts)
 	}
 	return fastPart{eval: eval}, true
 }
 
 // orValue is event.?a.b.orValue(y).
 func (c fastCompiler) orValue(call ast.CallExpr) (fastPart, bool) {
-	names, ok := optionalPath(call.Target())
+	p, fixed, ok := c.vocabulary.optionalPath(call.Target())
 	if !ok {
 		return fastPart{}, false
 	}
@@ -194,14 +208,13 @@ func (c fastCompiler) orValue(call ast.CallExpr) (fastPart, bool) {
 	if !ok {
 		return fastPart{}, false
 	}
-	fixed := fixedNames(call.Target())
-	path := pathText(names)
-	return fastPart{label: path, eval: func(a *Activation) (fval, *Failure) {
-		v, f := a.path(names, fixed)
+	label := p.String()
+	return fastPart{label: label, eval: func(a *Activation) (fval, *Failure) {
+		v, f := a.follow(p, fixed)
 		if f != nil {
 			return fval{}, f
 		}
-		for _, name := range names[fixed:] {
+		for _, name := range p.names[fixed:] {
 			if isArray(v) {
 				return fval{}, errFallback
 			}
@@ -209,23 +222,8 @@ func (c fastCompiler) orValue(call ast.CallExpr) (fastPart, bool) {
 				return alt.eval(a)
 			}
 		}
-		return a.fromJSON(v, path)
+		return a.fromJSON(v, label)
 	}}, true
-}
-
-// fixedNames counts the names before the first optional one.
-func fixedNames(e ast.Expr) int {
-	for {
-		if e.Kind() == ast.SelectKind {
-			e = e.AsSelect().Operand()
-			continue
-		}
-		args := e.AsCall().Args()
-		if names, ok := pathOf(args[0]); ok {
-			return len(names)
-		}
-		e = args[0]
-	}
 }
 
 // in is x in [literals].
@@ -252,10 +250,10 @@ func (c fastCompiler) in(x, list ast.Expr) (fastPart, bool) {
 		}
 		for _, k := range consts {
 			if a.equalFast(v, k) {
-				return fval{k: kBool, b: true}, nil
+				return boolVal(true), nil
 			}
 		}
-		return fval{k: kBool}, nil
+		return boolVal(false), nil
 	}}, true
 }
 
@@ -265,7 +263,7 @@ func (c fastCompiler) convert(name string, arg ast.Expr) (fastPart, bool) {
 		return fastPart{}, false
 	}
 	by := map[string]func(fval) (fval, *Failure){
-		"string": stringFast, "int": intFast, "decimal": decimalFast, "timestamp": timestampFast, "timestamp.fromMillis": millisFast,
+		"string": stringFast, "int": intFast, "decimal": decimalFast, "timestamp": timestampFast, "duration": durationFast,
 	}[name]
 	eval := func(a *Activation) (fval, *Failure) {
 		v, f := p.eval(a)
@@ -296,15 +294,12 @@ func stringFast(v fval) (fval, *Failure) {
 	case kString:
 		return v, nil
 	case kInt:
-		return fval{k: kString, s: decimalText(intDec(v.i))}, nil
-	case kDec:
-		return fval{k: kString, s: decimalText(v.d)}, nil
+		return textVal(strconv.FormatInt(v.i, 10)), nil
+	case kSmall, kDec:
+		return textVal(decimalText(v.decimal())), nil
 	case kBool:
-		if v.b {
-			return fval{k: kString, s: "true"}, nil
-		}
-		return fval{k: kString, s: "false"}, nil
-	case kTime:
+		return textVal(strconv.FormatBool(v.b)), nil
+	case kTime, kDuration:
 		return fval{}, errFallback
 	}
 	return fval{}, failf("%s, which string(...) does not work on", v.describe())
@@ -314,19 +309,19 @@ func intFast(v fval) (fval, *Failure) {
 	switch v.k {
 	case kInt:
 		return v, nil
-	case kDec:
-		n, ok := decimalToInt(dec{v.d}).(types.Int)
+	case kSmall, kDec:
+		n, ok := decimalToInt(dec{v.decimal()}).(types.Int)
 		if !ok {
 			return fval{}, failf("a number with a fraction, or out of the range of an int")
 		}
-		return fval{k: kInt, i: int64(n)}, nil
+		return intVal(int64(n)), nil
 	case kString:
 		n, ok := types.String(v.s).ConvertToType(types.IntType).(types.Int)
 		if !ok {
 			return fval{}, failf("a string that is not an int")
 		}
-		return fval{k: kInt, i: int64(n)}, nil
-	case kTime:
+		return intVal(int64(n)), nil
+	case kTime, kDuration:
 		return fval{}, errFallback
 	}
 	return fval{}, failf("%s, which int(...) does not work on", v.describe())
@@ -334,16 +329,16 @@ func intFast(v fval) (fval, *Failure) {
 
 func decimalFast(v fval) (fval, *Failure) {
 	switch v.k {
-	case kDec:
+	case kSmall, kDec:
 		return v, nil
 	case kInt:
-		return fval{k: kDec, d: apd.New(v.i, 0)}, nil
+		return fval{k: kSmall, i: v.i}, nil
 	case kString:
 		d, f := parseDecimal(v.s)
 		if f != nil {
 			return fval{}, failf("a string that is not a number, or beyond the limits of a decimal")
 		}
-		return fval{k: kDec, d: d}, nil
+		return decVal(d), nil
 	}
 	return fval{}, failf("%s, which decimal(...) does not work on", v.describe())
 }
@@ -361,20 +356,21 @@ func timestampFast(v fval) (fval, *Failure) {
 		if !ok || t.Unix() < minUnix || t.Unix() > maxUnix {
 			return fval{}, failf("a string that is not a timestamp in RFC 3339 form")
 		}
-		return fval{k: kTime, t: t}, nil
+		return timeVal(t), nil
 	case kInt:
 		return fval{}, errFallback
 	}
 	return fval{}, failf("%s, which timestamp(...) does not work on", strings.TrimSpace(v.describe()))
 }
 
-func millisFast(v fval) (fval, *Failure) {
-	if v.k != kInt {
-		return fval{}, failf("%s, expected milliseconds as an int", v.describe())
+// durationFast is for literals: the rest of duration's forms is CEL's.
+func durationFast(v fval) (fval, *Failure) {
+	if v.k == kDuration {
+		return v, nil
 	}
-	t, f := fromMillis(v.i)
-	if f != nil {
-		return fval{}, failf("outside of the years 1 to 9999")
+	d, ok := types.String(v.s).ConvertToType(types.DurationType).(types.Duration)
+	if v.k != kString || !ok {
+		return fval{}, errFallback
 	}
-	return fval{k: kTime, t: t}, nil
+	return fval{k: kDuration, i: int64(d.Duration)}, nil
 }

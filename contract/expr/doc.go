@@ -15,6 +15,10 @@
 //	meta.time       timestamp: the event's time, the record's where the topic declares none
 //	meta.type       string, "" where the topic declares none
 //	meta.id         string, "" where the topic declares none
+//	row.<column>    the row before the event, typed by its column (Options.Row)
+//	item, index     the element of a forEach and its number (Options.Item)
+//
+// Which of them are there is a matter of Options: see Scope.
 //
 // Numbers (CORRECTNESS 3): a JSON number is an int when it is integral and fits
 // 64 bits (5.0 is 5), otherwise a decimal; a literal with a point or an exponent
@@ -34,14 +38,16 @@
 //	string(decimal)               plain digits without trailing zeros
 //	double(decimal)               the nearest
 //	date(timestamp)               midnight UTC of that day
-//	timestamp.fromMillis(int)     milliseconds since the epoch
+//
+// and scalarFuncs, listDeclarations and patternDeclarations (docs/expressions.md lists them).
 //
 // Nothing else reads a clock, a random number or a time zone database: an
-// expression is a function of the event. A missing field is an error that names
-// its path. Of two members of one name in an object the first counts. No error
-// carries a value (Law 7). Compiling and evaluating are bounded (Law 10).
+// expression is a function of the event and, where it reads it, of the row. A
+// missing field is an error that names its path. Of two members of one name in an
+// object the first counts. No error carries a value (Law 7). Compiling and
+// evaluating are bounded (Law 10).
 //
-// Common shapes run as Go closures over fastjson, the rest in CEL; a
-// differential test holds the two equal. Neighbours: contract/value converts
+// A Schema of the payload is for checks alone. Common shapes run as Go closures
+// over fastjson, the rest in CEL; a differential test holds the two equal. Neighbours: contract/value converts
 // results; contract/compile checks specs with it, projectors/handlers evaluates.
 package expr

@@ -85,7 +85,9 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ParserRecursionLimit(64),
 		cel.ParserExpressionSizeLimit(MaxSource),
 	)
-	opts = append(opts, declarations()...)
+	for _, more := range [][]cel.EnvOption{baseVariables(), declarations(), scalarDeclarations(), listDeclarations(), patternDeclarations(), schemaVariables()} {
+		opts = append(opts, more...)
+	}
 	return cel.NewCustomEnv(opts...)
 })
 
@@ -148,15 +150,6 @@ func widen(args []*cel.Type) []*cel.Type {
 func declarations() []cel.EnvOption {
 	one := func(t *cel.Type) []*cel.Type { return []*cel.Type{t} }
 	return []cel.EnvOption{
-		cel.Variable("event", cel.DynType),
-		cel.Variable("key", cel.StringType),
-		cel.Variable("headers", cel.MapType(cel.StringType, cel.StringType)),
-		cel.Variable("meta.topic", cel.StringType),
-		cel.Variable("meta.partition", cel.IntType),
-		cel.Variable("meta.position", cel.StringType),
-		cel.Variable("meta.time", cel.TimestampType),
-		cel.Variable("meta.type", cel.StringType),
-		cel.Variable("meta.id", cel.StringType),
 		cel.Function(operators.Negate,
 			cel.Overload("negate_int64", one(cel.IntType), cel.IntType),
 			cel.Overload("negate_double", one(cel.DoubleType), cel.DoubleType),
@@ -179,13 +172,6 @@ func declarations() []cel.EnvOption {
 		}))),
 		cel.Function("date", cel.Overload("timestamp_to_date", one(cel.TimestampType), cel.TimestampType, cel.UnaryBinding(func(v ref.Val) ref.Val {
 			return types.Timestamp{Time: v.(types.Timestamp).UTC().Truncate(24 * time.Hour)}
-		}))),
-		cel.Function("timestamp.fromMillis", cel.Overload("timestamp_from_millis", one(cel.IntType), cel.TimestampType, cel.UnaryBinding(func(v ref.Val) ref.Val {
-			t, f := fromMillis(int64(v.(types.Int)))
-			if f != nil {
-				return celErr(f)
-			}
-			return types.Timestamp{Time: t}
 		}))),
 	}
 }

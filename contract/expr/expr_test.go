@@ -92,6 +92,28 @@ func TestEval(t *testing.T) {
 	}
 }
 
+// A map of CEL is a Go map: its order must not reach a result.
+func TestMapsHaveAnOrder(t *testing.T) {
+	for src, want := range map[string]string{
+		`{"b": event.a, "c": 2, "a": 3, "d": 4, "B": 5}.map(k, k).join()`: "Babcd", `headers.map(h, h + "=" + headers[h]).join(",")`: "a=4,b=3,h=2,z=5",
+		`{2: "x", 1: "y", true: "z", "s": "w"}.map(k, string(k)).join()`: "true12s", `{"x": {"b": event.a, "a": 1, "c": 1}}.x.map(k, k).join()`: "abc",
+	} {
+		p, cerr := Compile(src, Options{})
+		if cerr != nil {
+			t.Errorf("%s: %v", src, cerr)
+			continue
+		}
+		for range 20 {
+			a := activation(t, `{"a":1}`)
+			a.Headers = append(a.Headers, Header{"b", []byte("3")}, Header{"a", []byte("4")}, Header{"z", []byte("5")})
+			if got, err := p.EvalText(a); got != want || err != nil {
+				t.Errorf("%s = %s, %v; want %s", src, got, err, want)
+				break
+			}
+		}
+	}
+}
+
 func TestCompileErrors(t *testing.T) {
 	for src, want := range map[string]string{
 		``:                           "the expression is empty",
@@ -246,12 +268,13 @@ func TestCanonicalAndPaths(t *testing.T) {
 			}
 		}
 	}
+	all := Options{Row: rowColumns, Item: true}
 	for _, src := range expressions {
-		p, err := Compile(src, Options{})
+		p, err := Compile(src, all)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := Compile(p.Canonical(), Options{})
+		again, err := Compile(p.Canonical(), all)
 		if err != nil || again.Canonical() != p.Canonical() || again.Type() != p.Type() {
 			t.Errorf("%s: canonical %s: %v", src, p.Canonical(), err)
 		}

@@ -4,7 +4,6 @@
 package expr
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,23 +20,35 @@ const (
 	kNull kind = iota
 	kBool
 	kInt
+	kSmall // a decimal with a coefficient of 64 bits
 	kDec
 	kString
 	kTime
+	kDuration
 	kJSON // an object or a list
 )
 
-// fval is a value of the fast path: what CEL would have, without the interface.
+// fval is a value of the fast path: what CEL would have, without the interface and
+// without memory of its own.
 type fval struct {
 	k kind
 	b bool
+	// n is the exponent of a kSmall, the nanoseconds of a kTime.
+	n int32
+	// i is a kInt, the coefficient of a kSmall, the seconds since the epoch of a kTime, the nanoseconds of a kDuration.
 	i int64
 	// s may alias the event.
 	s string
 	d *apd.Decimal
-	t time.Time
 	j *fastjson.Value
 }
+
+func boolVal(b bool) fval        { return fval{k: kBool, b: b} }
+func intVal(i int64) fval        { return fval{k: kInt, i: i} }
+func textVal(s string) fval      { return fval{k: kString, s: s} }
+func decVal(d *apd.Decimal) fval { return fval{k: kDec, d: d} }
+func timeVal(t time.Time) fval   { return fval{k: kTime, i: t.Unix(), n: int32(t.Nanosecond())} }
+func (v fval) time() time.Time   { return time.Unix(v.i, int64(v.n)).UTC() }
 
 // node evaluates a part of an expression.
 type node func(a *Activation) (fval, *Failure)
@@ -48,12 +59,14 @@ func (v fval) describe() string {
 		return "null"
 	case kBool:
 		return "a bool"
-	case kInt, kDec:
+	case kInt, kSmall, kDec:
 		return "a number"
 	case kString:
 		return "a string"
 	case kTime:
 		return "a timestamp"
+	case kDuration:
+		return "a duration"
 	default:
 		return describeJSON(v.j)
 	}
@@ -68,19 +81,21 @@ func (v fval) result(a *Activation) (any, *Failure) {
 		return v.b, nil
 	case kInt:
 		return v.i, nil
-	case kDec:
-		return v.d, nil
+	case kSmall, kDec:
+		return v.decimal(), nil
 	case kString:
 		return strings.Clone(v.s), nil
 	case kTime:
-		return v.t.UTC(), nil
+		return v.time(), nil
+	case kDuration:
+		return time.Duration(v.i), nil
 	default:
 		return fromCEL(a.toCEL(v.j))
 	}
 }
 
-// fromJSON gives the fval of a JSON value; path names it in a failure.
-func (a *Activation) fromJSON(v *fastjson.Value, path string) (fval, *Failure) {
+// fromJSON gives the fval of a JSON value; label names it in a failure.
+func (a *Activation) fromJSON(v *fastjson.Value, label string) (fval, *Failure) {
 	if v == nil {
 		return fval{}, nil
 	}
@@ -88,43 +103,32 @@ func (a *Activation) fromJSON(v *fastjson.Value, path string) (fval, *Failure) {
 	case fastjson.TypeNull:
 		return fval{}, nil
 	case fastjson.TypeTrue:
-		return fval{k: kBool, b: true}, nil
+		return boolVal(true), nil
 	case fastjson.TypeFalse:
-		return fval{k: kBool}, nil
+		return boolVal(false), nil
 	case fastjson.TypeString:
-		return fval{k: kString, s: stringOf(v)}, nil
+		return textVal(stringOf(v)), nil
 	case fastjson.TypeNumber:
-		n, err := value.JSONNumber(a.numberText(v))
-		if err != nil {
-			return fval{}, failf("%s is %v", path, err)
-		}
-		if i, ok := n.(int64); ok {
-			return fval{k: kInt, i: i}, nil
-		}
-		return fval{k: kDec, d: n.(*apd.Decimal)}, nil
+		return numberVal(a.numberText(v), label)
 	default:
 		return fval{k: kJSON, j: v}, nil
 	}
 }
 
-// path follows the first n names from the event; a missing member is a Failure.
-func (a *Activation) path(names []string, n int) (*fastjson.Value, *Failure) {
-	v := a.Event
-	for i, name := range names[:n] {
-		if v == nil || v.Type() != fastjson.TypeObject {
-			return nil, failf("%s is %s, expected an object with the field %s", pathText(names[:i]), describeJSON(v), name)
+// numberVal is value.JSONNumber; label names the number in a failure.
+func numberVal(text, label string) (fval, *Failure) {
+	if coeff, exponent, ok := value.ShortNumber(text); ok {
+		if exponent == 0 {
+			return intVal(coeff), nil
 		}
-		if v = a.member(v, name); v == nil {
-			return nil, failf("%s is missing (write %s.orValue(...) if it may be)", pathText(names[:i+1]), optionalText(names[:i+1]))
-		}
+		return fval{k: kSmall, i: coeff, n: exponent}, nil
 	}
-	return v, nil
-}
-
-func optionalText(names []string) string {
-	last := names[len(names)-1]
-	if !identifier.MatchString(last) {
-		return pathText(names[:len(names)-1]) + "[?" + strconv.Quote(last) + "]"
+	n, err := value.JSONNumber(text)
+	if err != nil {
+		return fval{}, failf("%s is %v", label, err)
 	}
-	return pathText(names[:len(names)-1]) + ".?" + last
+	if i, ok := n.(int64); ok {
+		return intVal(i), nil
+	}
+	return decVal(n.(*apd.Decimal)), nil
 }

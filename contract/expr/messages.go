@@ -17,17 +17,20 @@ import (
 	"github.com/valyala/fastjson"
 )
 
+// nullable is how CEL writes the type of a column that may be NULL.
+var nullable = regexp.MustCompile(`wrapper\(([^()]*(?:\([^()]*\))?)\)`)
+
 var noOverload = regexp.MustCompile(`found no matching overload for '([^']*)' applied to '([^']*)'`)
 
 // firstIssue gives the first compile error in words.
-func firstIssue(iss *cel.Issues) *Error {
+func (v *vocabulary) firstIssue(iss *cel.Issues) *Error {
 	e := iss.Errors()[0]
-	msg := strings.ReplaceAll(e.Message, " (in container '')", "")
+	msg := nullable.ReplaceAllString(strings.ReplaceAll(e.Message, " (in container '')", ""), "$1")
 	switch {
 	case strings.HasPrefix(msg, "undeclared reference to 'row'"):
-		msg = "there is no variable row; " + variablesHelp
+		msg = "there is no variable row; " + v.help()
 	case strings.HasPrefix(msg, "undeclared reference to"):
-		msg += "; " + variablesHelp
+		msg += "; " + v.help()
 	default:
 		if m := noOverload.FindStringSubmatch(msg); m != nil {
 			name := m[1]
@@ -48,6 +51,7 @@ func planMessage(err error) string { return fmt.Sprintf("the expression cannot b
 
 // evalCEL evaluates in CEL.
 func (p *Program) evalCEL(a *Activation) (any, *Failure) {
+	a.program = p
 	v, _, err := p.prg.Eval(a)
 	if err != nil {
 		return nil, p.explain(err, a)
@@ -67,6 +71,14 @@ func failureOf(err error) *Failure {
 		return f
 	}
 	return nil
+}
+
+// failureOrUnusable is failureOf with a Failure for every error.
+func failureOrUnusable(err error) *Failure {
+	if f := failureOf(err); f != nil {
+		return f
+	}
+	return failf("an operand cannot be converted or used")
 }
 
 // explain turns an error of CEL into a Failure. CEL's own text is looked at, and
@@ -106,10 +118,10 @@ func (p *Program) explain(err error, a *Activation) *Failure {
 	}
 }
 
-// missing finds the first path of the expression that the event lacks.
+// missing finds the first path of the expression that leads nowhere.
 func (p *Program) missing(a *Activation) *Failure {
-	for _, names := range staticPaths(p.ast.NativeRep().Expr()) {
-		if _, f := a.path(names, len(names)); f != nil {
+	for _, path := range p.vocabulary.staticPaths(p.ast.NativeRep().Expr()) {
+		if _, f := a.follow(path, len(path.names)); f != nil {
 			return f
 		}
 	}
@@ -130,12 +142,12 @@ func (p *Program) blame(err error, a *Activation) *Failure {
 		args := children(n)
 		var parts []string
 		for _, arg := range args {
-			names, ok := pathOf(arg)
+			path, ok := p.vocabulary.pathOf(arg)
 			if !ok {
 				continue
 			}
-			if v, f := a.path(names, len(names)); f == nil {
-				parts = append(parts, pathText(names)+" is "+describeJSON(v))
+			if v, f := a.follow(path, len(path.names)); f == nil {
+				parts = append(parts, path.String()+" is "+describeJSON(v))
 			}
 		}
 		name := n.AsCall().FunctionName()

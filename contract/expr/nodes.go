@@ -5,11 +5,8 @@ package expr
 
 import (
 	"cmp"
-	"math"
-	"slices"
 	"strings"
 
-	"github.com/cockroachdb/apd/v3"
 	"github.com/valyala/fastjson"
 )
 
@@ -27,13 +24,27 @@ func (a *Activation) memberOrNil(v *fastjson.Value, name string) *fastjson.Value
 	return a.member(v, name)
 }
 
-func pathNode(names []string) node {
-	label := pathText(names)
+func pathNode(p path) node {
+	label := p.String()
+	if len(p.names) == 1 && p.from == fromEvent {
+		name := p.names[0]
+		return func(a *Activation) (fval, *Failure) {
+			v := a.memberOrNil(a.Event, name)
+			if v == nil {
+				_, f := a.follow(p, 1)
+				return fval{}, f
+			}
+			return a.fromJSON(v, label)
+		}
+	}
 	return func(a *Activation) (fval, *Failure) {
-		v := a.Event
-		for _, name := range names {
+		v, f := a.json(p.from)
+		if f != nil {
+			return fval{}, f
+		}
+		for _, name := range p.names {
 			if v = a.memberOrNil(v, name); v == nil {
-				_, f := a.path(names, len(names))
+				_, f := a.follow(p, len(p.names))
 				return fval{}, f
 			}
 		}
@@ -41,25 +52,26 @@ func pathNode(names []string) node {
 	}
 }
 
-// hasNode is has(event.a.b): what b is asked of must be there.
-func hasNode(names []string, field string) node {
-	label := pathText(append(slices.Clone(names), field))
+// hasNode is has(event.a.b): what the last name is asked of must be there.
+func hasNode(p path) node {
+	label := p.String()
+	last := len(p.names) - 1
 	return func(a *Activation) (fval, *Failure) {
-		v, f := a.path(names, len(names))
+		v, f := a.follow(p, last)
 		if f != nil {
 			return fval{}, f
 		}
 		if isArray(v) {
 			return fval{}, errFallback
 		}
-		m := a.memberOrNil(v, field)
+		m := a.memberOrNil(v, p.names[last])
 		if m != nil && m.Type() == fastjson.TypeNumber {
 			// CEL looks at the value, too, and fails on a number beyond the limits.
 			if _, f := a.fromJSON(m, label); f != nil {
 				return fval{}, f
 			}
 		}
-		return fval{k: kBool, b: m != nil}, nil
+		return boolVal(m != nil), nil
 	}
 }
 
@@ -80,26 +92,10 @@ func (a *Activation) equalFast(x, y fval) bool {
 		return x.b == y.b
 	case kString:
 		return x.s == y.s
-	case kTime:
-		return x.t.Equal(y.t)
+	case kTime, kDuration:
+		return x.i == y.i && x.n == y.n
 	}
 	return false
-}
-
-func (v fval) isNumber() bool { return v.k == kInt || v.k == kDec }
-
-func (v fval) decimal() *apd.Decimal {
-	if v.k == kInt {
-		return apd.New(v.i, 0)
-	}
-	return v.d
-}
-
-func compareNumbers(x, y fval) int {
-	if x.k == kInt && y.k == kInt {
-		return cmp.Compare(x.i, y.i)
-	}
-	return x.decimal().Cmp(y.decimal())
 }
 
 func equalsNode(l, r fastPart, want bool) node {
@@ -112,7 +108,7 @@ func equalsNode(l, r fastPart, want bool) node {
 		if f != nil {
 			return fval{}, f
 		}
-		return fval{k: kBool, b: a.equalFast(x, y) == want}, nil
+		return boolVal(a.equalFast(x, y) == want), nil
 	}
 }
 
@@ -134,12 +130,12 @@ func orderNode(l, r fastPart, is func(int) bool) node {
 			return fval{}, unlike("an order comparison", l, r, x, y)
 		case x.k == kString:
 			n = strings.Compare(x.s, y.s)
-		case x.k == kTime:
-			n = x.t.Compare(y.t)
+		case x.k == kTime || x.k == kDuration:
+			n = cmp.Or(cmp.Compare(x.i, y.i), cmp.Compare(x.n, y.n))
 		default:
 			return fval{}, errFallback
 		}
-		return fval{k: kBool, b: is(n)}, nil
+		return boolVal(is(n)), nil
 	}
 }
 
@@ -171,29 +167,13 @@ func arithNode(op byte, l, r fastPart) node {
 			return fval{}, f
 		}
 		switch {
-		case x.k == kInt && y.k == kInt:
-			var n int64
-			var ok bool
-			switch op {
-			case '+':
-				n, ok = addInt(x.i, y.i)
-			case '-':
-				n, ok = subInt(x.i, y.i)
-			default:
-				n, ok = mulInt(x.i, y.i)
-			}
-			if !ok {
-				return fval{}, failf("the result of %c is out of the range of an int", op)
-			}
-			return fval{k: kInt, i: n}, nil
 		case x.isNumber() && y.isNumber():
-			d, f := arith(op, x.decimal(), y.decimal())
-			return fval{k: kDec, d: d}, f
+			return arithNumbers(op, x, y)
 		case op == '+' && x.k == kString && y.k == kString:
 			if len(x.s)+len(y.s) > maxBuilt {
 				return fval{}, tooLong()
 			}
-			return fval{k: kString, s: x.s + y.s}, nil
+			return textVal(x.s + y.s), nil
 		case op != '*' && x.k >= kTime && y.k >= kTime:
 			return fval{}, errFallback
 		}
@@ -207,14 +187,8 @@ func negateNode(p fastPart) node {
 		if f != nil {
 			return fval{}, f
 		}
-		switch v.k {
-		case kInt:
-			if v.i == math.MinInt64 {
-				return fval{}, failf("the result of - is out of the range of an int")
-			}
-			return fval{k: kInt, i: -v.i}, nil
-		case kDec:
-			return fval{k: kDec, d: negate(dec{v.d}).(dec).d}, nil
+		if v.isNumber() {
+			return negateNumber(v)
 		}
 		if p.label != "" {
 			return fval{}, failf("%s is %s, expected a number", p.label, v.describe())
@@ -246,7 +220,7 @@ func logicNode(parts []fastPart, or bool) node {
 		if failed != nil {
 			return fval{}, failed
 		}
-		return fval{k: kBool, b: !or}, nil
+		return boolVal(!or), nil
 	}
 }
 
@@ -263,7 +237,7 @@ func notNode(p fastPart) node {
 		if f == nil && v.k != kBool {
 			f = notBool(p, v)
 		}
-		return fval{k: kBool, b: !v.b}, f
+		return boolVal(!v.b), f
 	}
 }
 

@@ -16,10 +16,13 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// own replaces the nodes that CEL plans by itself, past any binding (== != in), and
-// those whose results need a bound before they are built (replace, join).
+// own replaces the nodes that CEL plans by itself, past any binding (== != in, map
+// literals), and those whose results need a bound before they are built (replace, join).
 func own() cel.ProgramOption {
 	return cel.CustomDecoratorV2(func(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
+		if c, ok := i.(interpreter.InterpretableConstructor); ok && c.Type() == types.MapType {
+			return &mapLiteral{c}, nil
+		}
 		call, ok := i.(interpreter.InterpretableCall)
 		if !ok {
 			return i, nil
@@ -29,6 +32,8 @@ func own() cel.ProgramOption {
 			return &ownCall{InterpretableCall: call, op: redeclared[call.Function()]}, nil
 		case "replace":
 			return &stringCall{InterpretableCall: call, op: replace}, nil
+		case "find", "findAll":
+			return patternCall(call)
 		case "join":
 			return &stringCall{InterpretableCall: call, op: join}, nil
 		}

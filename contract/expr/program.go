@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -45,23 +46,26 @@ type Options struct {
 	Row []Column
 	// Item adds item and index, of a forEach.
 	Item bool
-	// Schema gives types to fields of event, for checks; nil: the type of every field is dyn.
+	// Schema gives types to fields of event, for checks; nil: the type of every field is
+	// dyn. It changes nothing about how the expression is evaluated, nor Canonical.
 	Schema *Schema
+	// ItemSchema is Schema for item: see Schema.Elements.
+	ItemSchema *Schema
 	// NoFast evaluates everything in CEL; for tests that hold the two equal.
 	NoFast bool
 }
-
-// Schema is what is known about payloads.
-type Schema struct{}
 
 // Program is a compiled expression. It is safe for concurrent use.
 type Program struct {
 	source, canonical string
 	typ               Type
+	vocabulary        *vocabulary
 	paths             []string
 	vars              map[string]bool
 	prg               cel.Program
 	ast               *cel.Ast
+	advice            []string
+	elements          *Schema
 	fast              node // nil: CEL evaluates
 	constant          any
 	constantFailure   *Failure
@@ -91,24 +95,37 @@ const (
 
 // Compile checks and plans an expression.
 func Compile(src string, o Options) (*Program, *Error) {
-	env, err := environment()
+	v := newVocabulary(o)
+	env, err := v.environment()
 	if err != nil {
 		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("the CEL environment is broken: %v", err)}
 	}
-	checked, vars, cerr := check(env, src, o.Scope)
+	checked, vars, cerr := v.check(env, src)
 	if cerr != nil {
 		return nil, cerr
 	}
-	p := &Program{source: src, ast: checked, vars: vars, typ: typeOf(checked.OutputType()), paths: eventPaths(checked)}
-	if p.canonical, err = cel.AstToString(checked); err != nil {
+	p := &Program{
+		source: src, ast: checked, vocabulary: v, vars: vars, typ: typeOf(checked.OutputType()), paths: v.eventPaths(checked.NativeRep().Expr()),
+	}
+	if p.canonical, err = canonicalText(checked); err != nil {
 		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("the expression has no canonical text: %v", err)}
 	}
-	p.prg, err = env.Program(checked, own(), cel.CostLimit(costLimit), cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
+	p.prg, err = env.Program(checked, own(), cel.CostLimit(costLimit), cel.CostTracking(costs{}), cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
 	if err != nil {
 		return nil, &Error{Line: 1, Column: 1, Message: planMessage(err)}
 	}
 	if !o.NoFast {
-		p.fast = compileFast(checked)
+		p.fast = v.compileFast(checked)
+	}
+	if o.Schema != nil || o.ItemSchema != nil {
+		known, cerr := v.checkSchema(env, src, o)
+		if cerr != nil {
+			return nil, cerr
+		}
+		p.advice, p.elements = known.advice, known.elements
+		if known.typ != TypeDyn {
+			p.typ = known.typ
+		}
 	}
 	if p.IsConstant() {
 		// An error of a constant is an error of the expression: 1 / 0.
@@ -130,13 +147,34 @@ func (p *Program) Canonical() string { return p.canonical }
 // Type is the type of the result, as far as it is known.
 func (p *Program) Type() Type { return p.typ }
 
+// Advice is what the schema says about the expression that need not be wrong: fields
+// that it does not list where it allows others, values that its enums do not have.
+func (p *Program) Advice() []string { return p.advice }
+
+// ElementSchema is what the schema knows of the elements of the result, nil if nothing:
+// the ItemSchema of a handler whose forEach this is.
+func (p *Program) ElementSchema() *Schema { return p.elements }
+
 // Paths lists the fields of the event that the expression reads, sorted, each as
 // it would be written: "event.customer.id". "event" alone means that it reads
 // more than fixed paths.
 func (p *Program) Paths() []string { return slices.Clone(p.paths) }
 
-// Uses tells whether the expression reads a variable: "event", "key", "headers", "meta.time", ...
+// Uses tells whether the expression reads a variable: "event", "key", "headers",
+// "meta.time", "item", "index", "row" (any column of it), "row.status".
 func (p *Program) Uses(variable string) bool { return p.vars[variable] }
+
+// Columns lists the columns of the row that the expression reads, sorted.
+func (p *Program) Columns() []string {
+	var out []string
+	for v := range p.vars {
+		if name, ok := strings.CutPrefix(v, "row."); ok {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
 
 // IsConstant tells whether the expression reads nothing of the event.
 func (p *Program) IsConstant() bool { return len(p.vars) == 0 }
@@ -230,47 +268,28 @@ func (p *Program) EqualsKey(a *Activation) (bool, error) {
 	} else if ok && v.k == kString {
 		return v.s == string(a.Key), nil
 	}
+	text, err := p.KeyText(a)
+	return err == nil && string(text) == string(a.Key), err
+}
+
+// KeyText gives the text of the result that a message key has to be: see EqualsKey.
+func (p *Program) KeyText(a *Activation) ([]byte, error) {
 	v, err := p.Eval(a)
-	if err != nil {
-		return false, err
-	}
-	var text []byte
-	switch x := v.(type) {
-	case string:
-		text = []byte(x)
-	case int64:
-		text = strconv.AppendInt(nil, x, 10)
-	case bool:
-		text = strconv.AppendBool(nil, x)
-	case time.Time:
-		text = x.UTC().AppendFormat(nil, time.RFC3339Nano)
-	default:
-		return false, failf("%s is %s, expected a string, an int, a bool or a timestamp", p.subject(), value.Describe(v))
-	}
-	return string(text) == string(a.Key), nil
-}
-
-// Convert evaluates the expression to a value of a column's type. An error is a
-// *Failure that names the expression: "event.price is a string, expected a number".
-func (p *Program) Convert(a *Activation, t value.Type) (value.Value, error) {
-	return p.convert(a, t.Convert)
-}
-
-// ConvertKey is Convert for a key column, by value.Type.ConvertKey.
-func (p *Program) ConvertKey(a *Activation, t value.Type) (value.Value, error) {
-	return p.convert(a, t.ConvertKey)
-}
-
-func (p *Program) convert(a *Activation, by func(any) (value.Value, error)) (value.Value, error) {
-	in, err := p.Eval(a)
 	if err != nil {
 		return nil, err
 	}
-	v, err := by(in)
-	if err != nil {
-		return nil, failf("%s is %v", p.subject(), err)
+	switch x := v.(type) {
+	case string:
+		return []byte(x), nil
+	case int64:
+		return strconv.AppendInt(nil, x, 10), nil
+	case bool:
+		return strconv.AppendBool(nil, x), nil
+	case time.Time:
+		return x.UTC().AppendFormat(nil, time.RFC3339Nano), nil
+	default:
+		return nil, failf("%s is %s, expected a string, an int, a bool or a timestamp", p.subject(), value.Describe(v))
 	}
-	return v, nil
 }
 
 // subject names the expression in a message: itself where it is short.
@@ -279,60 +298,4 @@ func (p *Program) subject() string {
 		return p.canonical
 	}
 	return "the result"
-}
-
-// CheckColumn tells whether the result can be a value of a column, as far as the
-// types are known; nil, or an error to show beside the field's path.
-func (p *Program) CheckColumn(t value.Type) error {
-	if p.typ == TypeDyn {
-		return nil
-	}
-	if p.IsConstant() {
-		if _, err := t.Convert(p.constant); err != nil {
-			return fmt.Errorf("type mismatch: the column is %s, and %s is %w", t, p.subject(), err)
-		}
-		return nil
-	}
-	ok := p.typ == TypeNull
-	if t.Array {
-		ok = ok || p.typ == TypeList
-	} else {
-		ok = ok || slices.Contains(accepted[t.Kind], p.typ)
-	}
-	if ok {
-		return nil
-	}
-	hint := hints[t.Kind]
-	if t.Array {
-		hint = "write a list"
-	}
-	return fmt.Errorf("type mismatch: the column is %s, the expression is %s; %s", t, p.typ, hint)
-}
-
-var accepted = map[value.Kind][]Type{
-	value.Text:      {TypeString},
-	value.Bool:      {TypeBool},
-	value.Int32:     {TypeInt, TypeUint, TypeDecimal},
-	value.Int64:     {TypeInt, TypeUint, TypeDecimal},
-	value.Float64:   {TypeInt, TypeUint, TypeDecimal, TypeDouble},
-	value.Decimal:   {TypeInt, TypeUint, TypeDecimal},
-	value.Timestamp: {TypeTimestamp, TypeString},
-	value.Date:      {TypeTimestamp, TypeString},
-	value.UUID:      {TypeString},
-	value.JSONKind:  {TypeBool, TypeInt, TypeUint, TypeDecimal, TypeDouble, TypeString, TypeTimestamp, TypeList, TypeMap},
-	value.Bytes:     {TypeBytes},
-}
-
-var hints = map[value.Kind]string{
-	value.Text:      "write string(...), or change the column's type",
-	value.Bool:      "write a comparison, or change the column's type",
-	value.Int32:     "write int(...), or change the column's type",
-	value.Int64:     "write int(...), or change the column's type",
-	value.Float64:   "write double(...), or change the column's type",
-	value.Decimal:   "write decimal(...), or change the column's type",
-	value.Timestamp: "write timestamp(...), or change the column's type",
-	value.Date:      "write date(...) or a string such as 2006-01-02, or change the column's type",
-	value.UUID:      "write a string in the 8-4-4-4-12 form, or change the column's type",
-	value.JSONKind:  "write something that JSON can hold, or change the column's type",
-	value.Bytes:     "write base64.decode(...) or bytes(...), or change the column's type",
 }

@@ -37,6 +37,36 @@ func (t Type) convertDecimal(in any) (Value, error) {
 	return nil, t.mismatch(in)
 }
 
+// RescaleSmall is Convert to a decimal type of the number coeff times ten to the
+// exponent, where that needs 64 bits only: it gives the coefficient of the
+// value, whose exponent is minus Scale. ok is false where Convert is to decide.
+func (t Type) RescaleSmall(coeff int64, exponent int32) (out int64, ok bool) {
+	up := int64(exponent) + int64(t.Scale)
+	switch {
+	case up >= 0 && up < int64(len(pow10)):
+		f := pow10[up]
+		if coeff > math.MaxInt64/f || coeff < -(math.MaxInt64/f) {
+			return 0, false
+		}
+		out = coeff * f
+	case up < 0 && -up < int64(len(pow10)):
+		f := pow10[-up]
+		out = coeff / f
+		// Half away from zero; the rest is less than f, so that twice it may only just overflow.
+		if rest := coeff % f; rest >= f-rest {
+			out++
+		} else if -rest >= f+rest {
+			out--
+		}
+	default:
+		return 0, false
+	}
+	if int(t.Precision) < len(pow10) && (out >= pow10[t.Precision] || out <= -pow10[t.Precision]) {
+		return 0, false
+	}
+	return out, true
+}
+
 // rescale gives d with exactly Scale digits after the point.
 func (t Type) rescale(d *apd.Decimal) (Value, error) {
 	if d.Form != apd.Finite {

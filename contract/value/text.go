@@ -173,14 +173,11 @@ func ParseNumber(s string) (*apd.Decimal, error) {
 // JSONNumber reads a JSON number by the number rule (CORRECTNESS 3): an int64
 // when it is integral and fits (5, 5.0, 5e0 and -0 alike), a decimal otherwise.
 func JSONNumber(s string) (any, error) {
-	if n, ok := shortInt(s); ok {
-		return n, nil
-	}
-	if coeff, frac, ok := shortFraction(s); ok {
-		if coeff%pow10[frac] == 0 {
-			return coeff / pow10[frac], nil
+	if coeff, exponent, ok := ShortNumber(s); ok {
+		if exponent == 0 {
+			return coeff, nil
 		}
-		return apd.New(coeff, -int32(frac)), nil
+		return apd.New(coeff, exponent), nil
 	}
 	d, err := ParseNumber(s)
 	if err != nil {
@@ -192,45 +189,41 @@ func JSONNumber(s string) (any, error) {
 	return d, nil
 }
 
-// shortInt reads up to 18 plain digits without allocating.
-func shortInt(s string) (int64, bool) {
+// ShortNumber is JSONNumber for the usual numbers, without allocating: the number
+// is coeff times ten to the exponent, and an int where the exponent is 0. ok is
+// false for all others.
+func ShortNumber(s string) (coeff int64, exponent int32, ok bool) {
 	digits := strings.TrimPrefix(s, "-")
-	if len(digits) == 0 || len(digits) > 18 {
-		return 0, false
+	// 18 digits fit 64 bits, whatever they are.
+	if len(digits) == 0 || len(digits) > 19 {
+		return 0, 0, false
 	}
-	var n int64
+	point := -1
 	for i := range len(digits) {
 		c := digits[i] - '0'
-		if c > 9 {
-			return 0, false
+		switch {
+		case c <= 9:
+			coeff = coeff*10 + int64(c)
+		case digits[i] == '.' && point < 0 && i > 0:
+			point = i
+		default:
+			return 0, 0, false
 		}
-		n = n*10 + int64(c)
 	}
 	if len(digits) != len(s) {
-		n = -n
+		coeff = -coeff
 	}
-	return n, true
-}
-
-// shortFraction reads up to 17 digits with a point among them, as a coefficient
-// and the number of digits after the point.
-func shortFraction(s string) (coeff int64, frac int, ok bool) {
-	if len(s) > 19 {
+	if point < 0 {
+		return coeff, 0, len(digits) <= 18
+	}
+	frac := len(digits) - point - 1
+	if frac == 0 {
 		return 0, 0, false
 	}
-	whole, fraction, ok := strings.Cut(s, ".")
-	if !ok || len(fraction) == 0 || fraction[0] == '-' {
-		return 0, 0, false
+	if digits[len(digits)-1] == '0' && coeff%pow10[frac] == 0 {
+		return coeff / pow10[frac], 0, true
 	}
-	w, ok1 := shortInt(whole)
-	f, ok2 := shortInt(fraction)
-	if !ok1 || !ok2 || len(whole)+len(fraction) > 18 {
-		return 0, 0, false
-	}
-	if whole[0] == '-' {
-		f = -f
-	}
-	return w*pow10[len(fraction)] + f, len(fraction), true
+	return coeff, -int32(frac), true
 }
 
 // Integral gives the integer that a decimal within the limits of CheckNumber

@@ -477,3 +477,42 @@ func TestMergeIsBounded(t *testing.T) {
 		t.Fatalf("two halves and their names: %v", err)
 	}
 }
+
+// What needs 64 bits only must come out as the conversion in full has it.
+func TestSmallNumbersAreConvertedAsLargeOnes(t *testing.T) {
+	done := 0
+	rapid.Check(t, func(t *rapid.T) {
+		p := rapid.IntRange(1, MaxPrecision).Draw(t, "p")
+		typ := Type{Kind: Decimal, Precision: uint8(p), Scale: uint8(rapid.IntRange(0, p).Draw(t, "s"))}
+		coeff := rapid.OneOf(rapid.Int64Range(-2000, 2000), rapid.Int64(), rapid.Map(rapid.IntRange(0, 18), func(n int) int64 { return 5 * pow10[max(0, n-1)] })).Draw(t, "coeff")
+		exponent := int32(rapid.IntRange(-25, 25).Draw(t, "exponent"))
+		out, ok := typ.RescaleSmall(coeff, exponent)
+		if !ok {
+			return
+		}
+		done++
+		want, err := typ.Convert(apd.New(coeff, exponent))
+		if err != nil || want.(*apd.Decimal).CmpTotal(apd.New(out, -int32(typ.Scale))) != 0 {
+			t.Fatalf("%d e%d to %s: %d, want %v, %v", coeff, exponent, typ, out, want, err)
+		}
+	})
+	if done == 0 {
+		t.Error("no number was small")
+	}
+}
+
+func TestShortNumberIsJSONNumber(t *testing.T) {
+	for s, want := range map[string]struct {
+		coeff    int64
+		exponent int32
+		ok       bool
+	}{
+		"0": {0, 0, true}, "-0": {0, 0, true}, "5.00": {5, 0, true}, "-1.50": {-150, -2, true}, "0.1": {1, -1, true}, "123456789012345678": {123456789012345678, 0, true},
+		"1234567890123456789": {}, "1e3": {}, "1.": {}, ".5": {}, "-": {}, "": {}, "1.2.3": {}, "0.12345678901234567890": {},
+	} {
+		coeff, exponent, ok := ShortNumber(s)
+		if ok != want.ok || ok && (coeff != want.coeff || exponent != want.exponent) {
+			t.Errorf("%q: %d e%d, %v", s, coeff, exponent, ok)
+		}
+	}
+}

@@ -17,6 +17,9 @@ func (m Mounts) Add(b *contract.Broker, s *contract.Store, ddl bool) Mounts {
 	if b != nil && b.Kafka != nil {
 		m = m.secret(b.Kafka.Credentials).tls(b.Kafka.TLS)
 	}
+	if b != nil && b.Registry != nil {
+		m = m.secret(b.Registry.Credentials).tls(b.Registry.TLS)
+	}
 	if s != nil && s.Postgres != nil {
 		m = m.secret(&s.Postgres.Credentials).tls(s.Postgres.TLS)
 		if ddl {

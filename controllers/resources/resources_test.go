@@ -34,6 +34,10 @@ func testContract() *contract.Contract {
 			BootstrapServers: []string{"kafka:9093"}, Mechanism: "SCRAM-SHA-512",
 			TLS:         &contract.TLS{CA: &contract.KeyRef{Secret: "main-cluster-ca-cert", Key: "ca.crt"}},
 			Credentials: &contract.SecretRef{Name: "orders-app"},
+		}, Registry: &contract.Registry{
+			URLs:        []string{"https://registry:8081"},
+			TLS:         &contract.TLS{CA: &contract.KeyRef{ConfigMap: "registry-ca", Key: "ca.crt"}},
+			Credentials: &contract.SecretRef{Name: "registry-user"},
 		}},
 		Store: contract.Store{Name: "orders-read", Postgres: &contract.PostgresStore{
 			Credentials: contract.SecretRef{Name: "orders-db"}, DDLCredentials: &contract.SecretRef{Name: "orders-owner"},

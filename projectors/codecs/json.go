@@ -4,32 +4,24 @@
 package codecs
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
+
+	"github.com/projectionist-dev/projectionist/projectors/codecs/jsontext"
 )
 
 // Limits of a payload.
 const (
 	// MaxBytes bounds one payload.
-	MaxBytes = 8 << 20
+	MaxBytes = jsontext.MaxBytes
 	// MaxDepth bounds its nesting.
 	MaxDepth = fastjson.MaxDepth
 	// keepBytes is the largest payload whose parse tree is kept for the next one.
 	keepBytes = 256 << 10
 )
 
-// DecodeError says why a payload cannot be read.
-type DecodeError struct{ Message string }
-
-func (e *DecodeError) Error() string { return e.Message }
-
-func decodeError(format string, args ...any) error {
-	return &DecodeError{fmt.Sprintf(format, args...)}
-}
+var errTooLong = decodeError("the payload is longer than %d bytes", MaxBytes)
 
 // JSON decodes JSON payloads. It belongs to one goroutine.
 type JSON struct {
@@ -45,24 +37,16 @@ func (d *JSON) Decode(b []byte) (Doc, error) {
 	case len(b) == 0:
 		return Doc{}, decodeError("the payload is empty")
 	case len(b) > MaxBytes:
-		return Doc{}, decodeError("the payload is longer than %d bytes", MaxBytes)
-	case !utf8.Valid(b):
-		return Doc{}, decodeError("the payload is not valid UTF-8")
+		return Doc{}, errTooLong
 	}
-	if d.large {
-		// A parse tree is many times its payload: one large event must not pin it.
-		d.parser = fastjson.Parser{}
-	}
-	d.large = len(b) > keepBytes
-	// The parser goes first: it bounds the depth that the validator recurses to.
+	d.makeRoom(len(b))
 	v, err := d.parser.ParseBytes(b)
-	if err != nil || fastjson.ValidateBytes(b) != nil {
-		return Doc{}, decodeError("the payload is not JSON, or is nested deeper than %d levels", MaxDepth)
+	if err != nil {
+		return Doc{}, whyNot(b)
 	}
-	escaped := bytes.IndexByte(b, '\\') >= 0
-	if escaped && bytes.IndexFunc(b, isControl) >= 0 && !json.Valid(b) {
-		// fastjson overlooks a bare control character that stands before an escape.
-		return Doc{}, decodeError("the payload is not JSON: a string contains a bare control character")
+	escaped, ok := scan(b)
+	if !ok {
+		return Doc{}, whyNot(b)
 	}
 	if escaped && halfSurrogate(b) {
 		return Doc{}, decodeError(`the payload escapes half a surrogate pair (\ud800 to \udfff)`)
@@ -70,7 +54,43 @@ func (d *JSON) Decode(b []byte) (Doc, error) {
 	return Doc{Value: v, Escaped: escaped}, nil
 }
 
-func isControl(r rune) bool { return r < 0x20 }
+// whyNot says why a payload was refused.
+func whyNot(b []byte) error {
+	if !utf8.Valid(b) {
+		return decodeError("the payload is not valid UTF-8")
+	}
+	return decodeError("the payload is not JSON, or is nested deeper than %d levels", MaxDepth)
+}
+
+// makeRoom is called before a text of n bytes is parsed.
+func (d *JSON) makeRoom(n int) {
+	if d.large {
+		// A parse tree is many times its payload: one large event must not pin it.
+		d.parser = fastjson.Parser{}
+	}
+	d.large = n > keepBytes
+}
+
+// into is Decode for a Doc that holds other things already.
+func (d *JSON) into(b []byte, doc *Doc) error {
+	v, err := d.Decode(b)
+	doc.Value, doc.Escaped = v.Value, v.Escaped
+	return err
+}
+
+// written parses what was written as JSON from another format.
+func (d *JSON) written(w *jsontext.Writer, doc *Doc) error {
+	if err := w.Err(); err != nil {
+		return decodeError("the payload cannot be read: %v", err)
+	}
+	d.makeRoom(len(w.Bytes()))
+	v, err := d.parser.ParseBytes(w.Bytes())
+	if err != nil {
+		return decodeError("the payload is nested deeper than %d levels", MaxDepth)
+	}
+	doc.Value, doc.Escaped = v, w.Escaped()
+	return nil
+}
 
 // halfSurrogate looks for \uD8xx without \uDCxx after it, and the other way round.
 // The text is valid JSON: a backslash occurs in strings only and starts an escape.

@@ -122,3 +122,38 @@ func TestKafka(t *testing.T) {
 		t.Fatal(err, d)
 	}
 }
+
+func TestRegistryLogin(t *testing.T) {
+	type login struct{ Username, Password, Token string }
+	for name, tt := range map[string]struct {
+		data, keys map[string]string
+		want       login
+		err        string
+	}{
+		"user and password":   {data: map[string]string{"username": "u", "password": "p\n"}, want: login{"u", "p", ""}},
+		"Service Binding":     {data: map[string]string{"user": "u", "password": "p"}, want: login{"u", "p", ""}},
+		"token":               {data: map[string]string{"token": "t\n", "username": "u"}, want: login{"", "", "t"}},
+		"mapped":              {data: map[string]string{"K": "u", "S": "p"}, keys: map[string]string{"username": "K", "password": "S"}, want: login{"u", "p", ""}},
+		"mapped token":        {data: map[string]string{"X": "t"}, keys: map[string]string{"token": "X"}, want: login{"", "", "t"}},
+		"mapped token is not": {data: map[string]string{"username": "u"}, keys: map[string]string{"token": "X"}, err: "SecretKeyMissing"},
+		"no password":         {data: map[string]string{"username": "u"}, err: "SecretKeyMissing"},
+		"nothing":             {err: "SecretMissing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := mount(t, "s", tt.data)
+			var got login
+			var err error
+			got.Username, got.Password, got.Token, err = m.RegistryLogin(contract.SecretRef{Name: "s", Keys: tt.keys})
+			var missing *MissingError
+			if tt.err != "" {
+				if !errors.As(err, &missing) || missing.Reason() != tt.err {
+					t.Errorf("%v, want %s", err, tt.err)
+				}
+				return
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+				t.Errorf("%v %s", err, diff)
+			}
+		})
+	}
+}

@@ -20,10 +20,15 @@ const (
 
 func (b *backoff) reset() { b.last = 0 }
 
+// next is the next interval.
+func (b *backoff) next() time.Duration {
+	b.last = min(max(2*b.last, backoffFirst), backoffMost)
+	return b.last/2 + rand.N(b.last/2+1) //nolint:gosec // jitter needs no secrecy
+}
+
 // sleep waits for the next interval, or until ctx is done.
 func (b *backoff) sleep(ctx context.Context) {
-	b.last = min(max(2*b.last, backoffFirst), backoffMost)
-	t := time.NewTimer(b.last/2 + rand.N(b.last/2+1)) //nolint:gosec // jitter needs no secrecy
+	t := time.NewTimer(b.next())
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

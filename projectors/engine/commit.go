@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
@@ -330,16 +329,7 @@ func (c *committer) narrow(ctx context.Context, u *unit, p piece) bool {
 		at := p.records[mid].Offset
 		return c.narrow(ctx, u, piece{p.first, p.records[:mid], at}) && c.narrow(ctx, u, piece{at, p.records[mid:], p.next})
 	}
-	stop := &contract.Stop{
-		Position: contract.OffsetPosition(p.records[0].Offset), Reason: data.Reason,
-		Path: "models[" + data.Model + "]", Message: data.Message,
-	}
-	switch {
-	case data.Path != "":
-		stop.Path = data.Path
-	case data.Column != "":
-		stop.Path += ".columns[" + data.Column + "]"
-	}
+	stop := StopFor(p.records[0].Offset, data)
 	c.mu.Lock()
 	u.p.serial++
 	c.stopLocked(u.p, stop)
@@ -357,6 +347,15 @@ func (c *committer) tryPiece(ctx context.Context, u *unit, p piece) error {
 	for ctx.Err() == nil {
 		if !c.current(part) {
 			return errVoid
+		}
+		if part.wait != nil {
+			// This evaluator has to learn a schema that the first one knew.
+			c.waits(part)
+			wait.sleep(ctx)
+			if c.folder.fold(part, p.records, p.next); part.wait == nil {
+				c.waited(part)
+			}
+			continue
 		}
 		req := c.build([]*unit{part})
 		err := c.e.cfg.Writer.Commit(ctx, req)

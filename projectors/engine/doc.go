@@ -15,7 +15,8 @@
 //     every commit carries the claim's epoch, token and expected position.
 //   - Each event is applied, ignored by a declared rule, or stops its partition at
 //     its position with nothing after it applied (Law 5). A fault of the
-//     surroundings is a wait and is tried again for ever.
+//     surroundings is a wait and is tried again for ever; so is an event whose
+//     schema cannot be had now, and only its own partition waits for it.
 //   - Bytes in flight are bounded (Law 10): the fetcher waits for the committer.
 //   - Workers leave within DrainTimeout of the generation's end.
 //

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
@@ -189,12 +190,16 @@ func (e *Engine) sourceOK() { e.setHealth(&e.source, contract.Health{OK: true}) 
 func (e *Engine) storeOK() { e.setHealth(&e.store, contract.Health{OK: true}) }
 
 func (e *Engine) sourceFailed(err error) {
-	reason := sources.ReasonOf(err)
-	if reason == "" {
+	reason, message := sources.ReasonOf(err), err.Error()
+	var schema *codecs.UnavailableError
+	switch {
+	case errors.As(err, &schema):
+		reason, message = schema.Reason, schema.Message
+	case reason == "":
 		reason = sources.ReasonUnreachable
 	}
-	if e.setHealth(&e.source, contract.Health{Reason: reason, Message: err.Error()}) {
-		e.cfg.Logger.Warn("the source cannot be used, trying again", "reason", reason, "error", err.Error())
+	if e.setHealth(&e.source, contract.Health{Reason: reason, Message: message}) {
+		e.cfg.Logger.Warn("the source cannot be used, trying again", "reason", reason, "error", message)
 	}
 	e.metrics.faults.WithLabelValues("source", reason).Inc()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
@@ -47,6 +48,8 @@ type partition struct {
 	// limit is the position that a barrier allows to reach, noLimit without one.
 	limit int64
 	stop  *contract.Stop
+	// wait is set while the event at its position cannot be read, and is not to blame for it.
+	wait *wait
 
 	// lostAt and lostRow say when and at which state of its row it was lost.
 	lostAt  time.Time
@@ -61,12 +64,12 @@ type partition struct {
 
 // fetchable says that the fetcher may ask for more.
 func (p *partition) fetchable() bool {
-	return p.live() && p.outstanding < maxOutstanding && p.fetchNext < p.limit
+	return p.live() && !p.held() && p.outstanding < maxOutstanding && p.fetchNext < p.limit
 }
 
 // throttled says that only the committer keeps the fetcher from asking.
 func (p *partition) throttled() bool {
-	return p.live() && p.outstanding >= maxOutstanding && p.fetchNext < p.limit
+	return p.live() && !p.held() && p.outstanding >= maxOutstanding && p.fetchNext < p.limit
 }
 
 func (p *partition) live() bool { return p.claimed && p.stop == nil }
@@ -93,7 +96,7 @@ func (p *partition) sampled(end, highWatermark int64, now time.Time) {
 
 // caughtUp says that the position is at an end of the log that was seen within maxAge.
 func (p *partition) caughtUp(now time.Time, stalledAfter, maxAge time.Duration) bool {
-	return p.live() && p.fault == "" && !p.sampledAt.IsZero() && now.Sub(p.sampledAt) <= maxAge && p.lag(now, stalledAfter) == 0
+	return p.live() && p.fault == "" && p.wait == nil && !p.sampledAt.IsZero() && now.Sub(p.sampledAt) <= maxAge && p.lag(now, stalledAfter) == 0
 }
 
 // unit is one fetched batch on its way to a commit.
@@ -110,7 +113,8 @@ type unit struct {
 	// events counts the records up to next, applied those that had an effect.
 	events, applied int
 	eventTime       int64 // ms, 0 if none
-	// stop is set when the record at next cannot be applied.
+	// stop is set when the record at next cannot be applied, wait when it cannot be read now.
 	stop     *contract.Stop
+	wait     *codecs.UnavailableError
 	stagedAt time.Time
 }

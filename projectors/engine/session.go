@@ -234,7 +234,7 @@ func (s *session) fetchLoop(ctx context.Context) {
 // partition of it has a fault: one that fails is not asked every time.
 func (s *session) sourceAnswers() {
 	s.mu.Lock()
-	faulty := slices.ContainsFunc(s.order, func(p *partition) bool { return p.live() && p.fault != "" })
+	faulty := slices.ContainsFunc(s.order, func(p *partition) bool { return p.live() && (p.fault != "" || p.wait != nil) })
 	s.mu.Unlock()
 	if !faulty {
 		s.e.sourceOK()
@@ -254,6 +254,7 @@ func (s *session) fetchPositions() []sources.Position {
 	defer s.mu.Unlock()
 	var out []sources.Position
 	for _, p := range s.order {
+		p.resume(time.Now())
 		if p.throttled() {
 			return nil
 		}

@@ -53,6 +53,8 @@ func (p *partition) status(now time.Time, stalledAfter, maxAge time.Duration) co
 	}
 	switch {
 	case p.stop != nil || st.Waiting != "":
+	case p.wait != nil:
+		st.Waiting = p.wait.cause.Error()
 	case !p.claimed:
 		st.Waiting = "Fenced: another projector claims this partition"
 		if p.lostAt.IsZero() {

@@ -147,6 +147,7 @@ func (s *session) reclaim(ctx context.Context) {
 	for _, c := range claims {
 		p := s.parts[c.TopicPartition]
 		p.claim, p.claimed, p.fetchNext, p.leaderEpoch = c, true, c.Next, c.LeaderEpoch
+		p.wait = nil
 	}
 	s.mu.Unlock()
 	s.wakeFetcher()
@@ -283,7 +284,7 @@ func (s *session) behind() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.order {
-		if p.live() && p.fault == "" && p.claim.Next < min(p.end, p.limit) {
+		if p.live() && p.fault == "" && p.wait == nil && p.claim.Next < min(p.end, p.limit) {
 			return true
 		}
 	}

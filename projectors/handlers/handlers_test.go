@@ -5,7 +5,6 @@ package handlers
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +16,6 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 )
-
-func ptr(s string) *string { return &s }
 
 func orders() *contract.Contract {
 	return &contract.Contract{
@@ -57,35 +54,6 @@ func orders() *contract.Contract {
 			},
 		},
 	}
-}
-
-// show gives an effect in a form that is easy to compare.
-func show(models []fold.Model, e fold.Effect) string {
-	m := models[e.Model]
-	var b strings.Builder
-	b.WriteString(m.Name + "[")
-	for i, k := range e.Key {
-		b.WriteString(m.Columns[m.Key[i]].Type.Format(k))
-	}
-	b.WriteString("]")
-	if e.Delete {
-		b.WriteString(" delete")
-	}
-	if e.IgnoreAbsent {
-		b.WriteString(" ignore-absent")
-	}
-	for _, c := range e.Changes {
-		t := m.Columns[c.Column].Type
-		if c.Op == fold.OpAppend {
-			t = t.Elem()
-		}
-		v := "NULL"
-		if c.Operand != nil {
-			v = t.Format(c.Operand)
-		}
-		fmt.Fprintf(&b, " %s%s%s", m.Columns[c.Column].Name, map[fold.Op]string{fold.OpSet: "=", fold.OpAdd: "+=", fold.OpMax: "^=", fold.OpAppend: "<<"}[c.Op], v)
-	}
-	return b.String()
 }
 
 func TestHandle(t *testing.T) {
@@ -162,7 +130,9 @@ func TestHandle(t *testing.T) {
 					b[i] = '#'
 				}
 			}
-			_, _ = ev.decoders[ev.last].Decode(&event.Record{Value: []byte(`{"x":"` + strings.Repeat("#", 300) + `"}`)})
+			if ev.last != nil {
+				_, _ = ev.last.decoder.Decode(&event.Record{Value: []byte(`{"x":"` + strings.Repeat("#", 300) + `"}`)})
+			}
 			if tt.reason != "" {
 				var e *EventError
 				if !errors.As(err, &e) {
@@ -199,28 +169,39 @@ func TestHandle(t *testing.T) {
 func TestCompileNamesEveryFault(t *testing.T) {
 	c := orders()
 	m := &c.Models[0]
-	m.Columns = append(m.Columns, contract.Column{Name: "bad", Type: "varchar"}, contract.Column{Name: "bad2", Type: "int32", Default: ptr("x")}, contract.Column{Name: "f", Type: "float64"})
+	m.Columns = append(m.Columns, contract.Column{Name: "f", Type: "float64"}, contract.Column{Name: "twice", Type: "int64", Generated: "row.later"},
+		contract.Column{Name: "later", Type: "int64", Generated: "1"}, contract.Column{Name: "must", Type: "text", NotNull: true}, contract.Column{Name: "v", Type: "int64"})
+	m.Versions = []contract.VersionGroup{{Column: "v", Columns: []string{"status"}}}
+	m.Checks = []contract.Check{{Name: "c", Rule: "row.lines + 1"}}
 	h := &m.Handlers[0]
 	h.Set["nope"] = "1"
 	h.Set["order_id"] = "1"
 	h.Set["total"] = "'x'"
 	h.Set["lines"] = "event."
+	h.Set["placed_at"] = "item.n"
 	h.Add = map[string]string{"f": "1", "status": "1"}
 	h.When = "5"
+	h.SetOnce = map[string]string{"lines": "1", "total": "1"}
+	h.Unset = []string{"must", "v"}
+	h.Merge = map[string]string{"seen": "event"}
+	h.Min = map[string]string{"later": "1", "worst": "row.nope"}
 	m.Handlers[1].Topic = "missing"
 	m.Handlers[2].Set = map[string]string{"lines": "3000000000"}
 	m.Handlers[3].Key = map[string]string{"status": "1"}
+	m.Handlers = append(m.Handlers,
+		contract.Handler{Name: "both", Topic: "orders", Key: map[string]string{"order_id": "row.status"}, Where: map[string]string{"status": "'x'"}, Events: []string{"A"}, Default: true},
+		contract.Handler{Name: "no-where", Topic: "orders", Where: map[string]string{"nope": "'x'", "lines": "row.lines"}, VersionBy: &contract.VersionBy{Column: "worst", Value: "1"}},
+		contract.Handler{Name: "tomb", Topic: "orders", Tombstone: true, Key: map[string]string{"order_id": "event.id"}, VersionBy: &contract.VersionBy{Column: "v", Value: "null"}})
+	c.Topics[0].Upcasts = []contract.Upcast{{Name: "u", Set: map[string]string{"a..b": "1", "b": "bytes('x')"}, When: "5", Unset: []string{""}}, {Name: "v"}}
 	c.Models[1].Handlers[0].Events = []string{"X"}
 	c.Models[1].Key = append(c.Models[1].Key, "doc")
 	c.Topics[0].KeyedBy = "meta.time"
-	c.Topics[1].Format = "Avro"
+	c.Topics[1].Format = "CSV"
 	_, err := Compile(c, nil)
 	if err == nil {
 		t.Fatal("compiled")
 	}
 	for _, want := range []string{
-		`models[order_summary].columns[bad].type: unknown type "varchar"; there are text, bool`,
-		`models[order_summary].columns[bad2].default: the default is not a number`,
 		`models[order_summary].handlers[placed].set.nope: model order_summary has no column nope`,
 		`models[order_summary].handlers[placed].set.order_id: column order_id is part of the key`,
 		`models[order_summary].handlers[placed].set.total: type mismatch: the column is decimal(12,2), and "x" is a string, expected a number`,
@@ -234,11 +215,46 @@ func TestCompileNamesEveryFault(t *testing.T) {
 		`models[order_summary].handlers[ids].key: key column order_id has no expression`,
 		`models[everything].handlers[count].events: EventTopic raw does not say where the event type is found`,
 		`models[everything].key: column doc is json, which cannot be part of a key`,
+		`models[order_summary].columns[twice].generated: column later is generated and not declared before this one: move it up`,
+		`models[order_summary].checks[c]: a condition is a bool, and this is int`,
+		`models[order_summary].handlers[placed].setOnce.lines: column lines is in set as well`,
+		`models[order_summary].handlers[placed].setOnce.total: column total is in set as well`,
+		`models[order_summary].handlers[placed].unset: column must is notNull: set it to a value`,
+		`models[order_summary].handlers[placed].unset: column v is a version column; versionBy alone writes it`,
+		`models[order_summary].handlers[placed].merge.seen: merge does not work on column seen of type text[]`,
+		`models[order_summary].handlers[placed].min.later: column later is generated; no handler writes it`,
+		`models[order_summary].handlers[placed].min.worst: column 1: there is no column nope in the row`,
+		`models[order_summary].handlers[placed].set.placed_at: column 1: item is there in a handler with forEach only`,
+		`models[order_summary].handlers[both]: give one of events, default and tombstone`,
+		`models[order_summary].handlers[both]: give key (the row to change) or where (all rows that match), not both`,
+		`models[order_summary].handlers[no-where].where.nope: model order_summary has no column nope`,
+		`models[order_summary].handlers[no-where].where.lines: column 1: `,
+		`models[order_summary].handlers[no-where].versionBy.worst: worst is no version column: name it in versions of model order_summary`,
+		`models[order_summary].handlers[tomb].key.order_id: column 1: event is not there`,
+		`models[order_summary].handlers[tomb].versionBy.v: null is null, and a version is never null`,
+		`topics[orders].upcasts[u].set.a..b: a member is a name, or names with points between them, such as customer.id`,
+		`topics[orders].upcasts[u].unset: a member is a name`,
+		`topics[orders].upcasts[u].set.b: the expression is a bytes, which JSON cannot hold`,
+		`topics[orders].upcasts[u].when: a condition is a bool, and this is int`,
+		`topics[orders].upcasts[v]: give at least one of set, unset and type`,
 		`topics[orders].keyedBy: column 1: meta.time is not there yet`,
-		`topics[raw].format: unknown format "Avro"`,
+		`topics[raw].format: unknown format "CSV"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+}
+
+func TestCompileNamesBadColumns(t *testing.T) {
+	for path, col := range map[string]contract.Column{
+		"models[order_summary].columns[bad].type: ":  {Name: "bad", Type: "varchar"},
+		"models[order_summary].columns[bad].default": {Name: "bad", Type: "int32", Default: ptr("x")},
+	} {
+		c := orders()
+		c.Models[0].Columns = append(c.Models[0].Columns, col)
+		if _, err := Compile(c, nil); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("no %q in %v", path, err)
 		}
 	}
 }
@@ -262,40 +278,5 @@ func TestOperandsAreConvertedBeforeTheFold(t *testing.T) {
 		if got := total.Format(out[0].Changes[0].Operand); got != want {
 			t.Errorf("%s became %s, want %s", in, got, want)
 		}
-	}
-}
-
-func benchContract(columns bool) *contract.Contract {
-	h := contract.Handler{Name: "flown", Topic: "flights", Events: []string{"Flown"}, OnAbsent: "Create",
-		Key: map[string]string{"route": "event.route"}, Add: map[string]string{"flights": "1", "delay": "event.delay"}, Max: map[string]string{"worst": "event.delay"}}
-	m := contract.Model{Name: "route_stats", Key: []string{"route"}, Columns: []contract.Column{
-		{Name: "route", Type: "text"}, {Name: "flights", Type: "int64"}, {Name: "delay", Type: "int64"}, {Name: "worst", Type: "int32"}, {Name: "total", Type: "decimal(12,2)"},
-	}, Handlers: []contract.Handler{h}}
-	if columns {
-		m.Handlers[0].Add["total"] = "event.price * event.quantity"
-	}
-	return &contract.Contract{Topics: []contract.Topic{{Name: "flights", KeyedBy: "event.route", EventType: "event.type"}}, Models: []contract.Model{m}}
-}
-
-func BenchmarkHandle(b *testing.B) {
-	body := `{"type":"Flown","route":"SFO-JFK","date":"2001-01-10T18:20:00Z","delay":93,"distance":405,"price":19.99,"quantity":3}`
-	for name, c := range map[string]*contract.Contract{"paths": benchContract(false), "decimals": benchContract(true)} {
-		b.Run(name, func(b *testing.B) {
-			p, err := Compile(c, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			ev := p.NewEvaluator()
-			rec := &event.Record{Key: []byte("SFO-JFK"), Value: []byte(body)}
-			tp := event.TopicPartition{Topic: "flights"}
-			out := make([]fold.Effect, 0, 8)
-			b.ReportAllocs()
-			for b.Loop() {
-				if out, _, err = ev.Handle(tp, rec, out[:0]); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-		})
 	}
 }

@@ -114,6 +114,12 @@ type Reader interface {
 	Read(ctx context.Context, c *contract.Contract, model int) ([][]value.Value, error)
 }
 
+// Counter is a capability of an Admin: it counts rows without reading them.
+type Counter interface {
+	// Count gives the number of rows that readers of a model's view see.
+	Count(ctx context.Context, c *contract.Contract, model int) (int64, error)
+}
+
 // Start is where a new revision begins to read a partition.
 type Start struct {
 	event.TopicPartition

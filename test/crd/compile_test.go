@@ -14,8 +14,9 @@ import (
 	"github.com/projectionist-dev/projectionist/contract/compile"
 )
 
-// Every Projection that users can copy compiles. Those of config/samples do so
-// with what stands beside them; those of docs may refer to what a page leaves out.
+// Every Projection that users can copy compiles. Those in files do so with what
+// stands in their directory and the one above, and get no advice; those on pages show one thing, and
+// may refer to what the example leaves out.
 func TestCopiedProjectionsCompile(t *testing.T) {
 	inputs := map[string]*compile.Input{}
 	type projection struct {
@@ -25,7 +26,10 @@ func TestCopiedProjectionsCompile(t *testing.T) {
 	}
 	var projections []projection
 	for _, d := range documents(t) {
-		dir := filepath.Dir(d.where)
+		dir := d.where // The example on a page.
+		if strings.HasSuffix(dir, ".yaml") {
+			dir = filepath.Dir(d.where)
+		}
 		in := inputs[dir]
 		if in == nil {
 			in = &compile.Input{}
@@ -58,10 +62,14 @@ func TestCopiedProjectionsCompile(t *testing.T) {
 	for i := range projections {
 		p := &projections[i]
 		in := *inputs[p.dir]
+		if above := inputs[filepath.Dir(p.dir)]; above != nil {
+			in.Brokers, in.Stores = append(in.Brokers, above.Brokers...), append(in.Stores, above.Stores...)
+		}
 		in.Projection = &p.obj
 		_, problems := compile.Compile(in)
 		for _, problem := range problems {
-			if problem.Reason == compile.ReasonReferenceMissing && !strings.HasPrefix(p.where, "config/samples/") {
+			onPage := !strings.HasSuffix(p.where, ".yaml")
+			if onPage && (problem.Reason == compile.ReasonReferenceMissing || problem.Severity == compile.Advice) {
 				continue
 			}
 			t.Errorf("%s: %s", p.where, problem)

@@ -58,7 +58,8 @@ func documents(t *testing.T) []document {
 	var out []document
 	add := func(where string, text []byte) {
 		for _, d := range separator.Split(string(text), -1) {
-			if strings.Contains(d, "apiVersion: cqrs.projectionist.dev/") {
+			// A ProjectionTest is a file of the command line, and no resource.
+			if strings.Contains(d, "apiVersion: cqrs.projectionist.dev/") && !strings.Contains(d, "kind: ProjectionTest\n") {
 				out = append(out, document{where, []byte(d)})
 			}
 		}

@@ -5,6 +5,7 @@ package docs
 
 import (
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,13 +21,12 @@ func TestExpressionsGiveWhatTheDocsSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, found := strings.Cut(string(text), "| Expression | Result | Type |\n| --- | --- | --- |\n")
-	if !found {
-		t.Fatal("the table is gone")
+	tables := strings.Split(string(text), "| Expression | Result | Type |\n| --- | --- | --- |\n")[1:]
+	if len(tables) < 2 {
+		t.Fatalf("%d tables of expressions", len(tables))
 	}
-	table, _, _ = strings.Cut(table, "\n\n")
 	row := regexp.MustCompile("^\\| `([^`]+)` \\| (.*?) \\| (.*?) ?\\|$")
-	for line := range strings.SplitSeq(table, "\n") {
+	for line := range linesOf(tables) {
 		m := row.FindStringSubmatch(line)
 		if m == nil {
 			t.Errorf("not a row: %s", line)
@@ -42,6 +42,20 @@ func TestExpressionsGiveWhatTheDocsSay(t *testing.T) {
 			t.Errorf("%s: %v", m[1], cerr)
 		case fmt.Sprint(p.Constant()) != m[2] || string(p.Type()) != m[3]:
 			t.Errorf("%s is %v, a %s; the docs say %s, a %s", m[1], p.Constant(), p.Type(), m[2], m[3])
+		}
+	}
+}
+
+// linesOf gives the rows of tables, each of which is followed by an empty line.
+func linesOf(tables []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, table := range tables {
+			rows, _, _ := strings.Cut(table, "\n\n")
+			for line := range strings.SplitSeq(rows, "\n") {
+				if !yield(line) {
+					return
+				}
+			}
 		}
 	}
 }

@@ -68,13 +68,17 @@ WHERE n.nspname = $1 AND c.relname = $2`, p.cfg.Schema, relation)
 		if c.text == "" || c.text == there[c.column] {
 			continue
 		}
-		on := "COLUMN " + quote(p.cfg.Schema, relation, c.column)
-		if c.column == "" {
-			on = kind + " " + quote(p.cfg.Schema, relation)
-		}
-		if _, err := p.tx.Exec(ctx, "COMMENT ON "+on+" IS "+literal(c.text)); err != nil {
+		if _, err := p.tx.Exec(ctx, commentOn(p.cfg.Schema, kind, relation, c)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func commentOn(schema, kind, relation string, c comment) string {
+	on := "COLUMN " + quote(schema, relation, c.column)
+	if c.column == "" {
+		on = kind + " " + quote(schema, relation)
+	}
+	return "COMMENT ON " + on + " IS " + literal(c.text)
 }

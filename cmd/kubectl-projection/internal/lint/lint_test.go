@@ -1,0 +1,93 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lint
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares with a file of testdata, which -update writes.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatalf("%v (go test -update writes it)", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", name, diff)
+	}
+}
+
+// lintFiles runs lint on files as the command does, and gives its screen.
+func lintFiles(t *testing.T, paths ...string) (*Report, string) {
+	t.Helper()
+	set, err := manifests.Load(paths, strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := Run(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	Print(output.New(nil, &out, nil), report)
+	return report, out.String()
+}
+
+// TestWrong holds the screen of every wrong manifest. Each has a finding of its own file that says what to do: an error,
+// or advice where the name says so.
+func TestWrong(t *testing.T) {
+	t.Chdir("testdata")
+	files, err := filepath.Glob("wrong/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		t.Run(name, func(t *testing.T) {
+			report, screen := lintFiles(t, "base", file)
+			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", screen)
+			want := Error
+			if strings.HasPrefix(name, "advice-") {
+				want = Advice
+			}
+			if len(report.Findings) == 0 || report.Findings[0].Severity != want {
+				t.Fatalf("there is no %s:\n%s", want, screen)
+			}
+			for _, f := range report.Findings {
+				if f.File != file || f.Line < 1 || f.Column < 1 || f.Message == "" {
+					t.Errorf("a finding without place or message, or about another file: %+v", f)
+				}
+				if f.Severity == Error && f.Fix == "" {
+					t.Errorf("%s: %s: nothing says what to do", f.Path, f.Message)
+				}
+			}
+		})
+	}
+	t.Logf("%d wrong manifests", len(files))
+}
+
+// TestRight: what every case starts from has no finding.
+func TestRight(t *testing.T) {
+	if _, screen := lintFiles(t, "testdata/base"); screen != "1 file, 0 errors, 0 advice\n" {
+		t.Error(screen)
+	}
+}
