@@ -19,6 +19,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 	"github.com/projectionist-dev/projectionist/projectors/stores/memory"
 	"github.com/projectionist-dev/projectionist/projectors/stores/postgres"
+	"github.com/projectionist-dev/projectionist/projectors/stores/sqlite"
 )
 
 // Database is a read store that a URL names, for tools that run projections
@@ -43,8 +44,12 @@ func OpenURL(storeURL, application string) (Database, error) {
 		return memoryDatabase{memory.New()}, nil
 	case "postgres", "postgresql":
 		return newPostgresDatabase(storeURL, application)
+	case "sqlite":
+		if rest == "" {
+			return nil, errors.New("the URL names no file: use sqlite:FILE, or memory: to keep nothing")
+		}
+		return &sqliteDatabase{Database: sqlite.Open(rest)}, nil
 	default:
-		_ = rest
 		return nil, fmt.Errorf("no store is known by this URL: use %s", URLForms)
 	}
 }
@@ -52,6 +57,10 @@ func OpenURL(storeURL, application string) (Database, error) {
 // OpenScratch is OpenURL for a place of its own there, which Close removes: in
 // PostgreSQL two new schemas, for SQLite a new file beside the one named.
 func OpenScratch(storeURL, application string) (Database, error) {
+	if file, ok := strings.CutPrefix(storeURL, "sqlite:"); ok && file != sqlite.Memory {
+		file += "." + strings.ToLower(rand.Text()[:10])
+		return &sqliteDatabase{Database: sqlite.Open(file), scratch: file}, nil
+	}
 	db, err := OpenURL(storeURL, application)
 	if p, ok := db.(*postgresDatabase); ok {
 		name := "projection_test_" + strings.ToLower(rand.Text()[:10])
@@ -69,6 +78,26 @@ func (d memoryDatabase) Writer(c *contract.Contract) (stores.Writer, error) {
 }
 
 func (d memoryDatabase) Close() error { return nil }
+
+type sqliteDatabase struct {
+	*sqlite.Database
+	scratch string // the file that Close removes; "" is none
+}
+
+func (d *sqliteDatabase) Admin() (stores.Admin, error) { return d.Database.Admin(), nil }
+
+func (d *sqliteDatabase) Close() error {
+	err := d.Database.Close()
+	if d.scratch == "" {
+		return err
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if gone := os.Remove(d.scratch + suffix); gone != nil && !errors.Is(gone, os.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+	}
+	return err
+}
 
 type postgresDatabase struct {
 	config  postgres.Config
