@@ -23,7 +23,7 @@ func Print(p *output.Printer, r *Report) {
 		if f.Severity == Advice {
 			style = output.Yellow
 		}
-		head := p.Paint(output.Bold, f.Position.String()+":") + " " + p.Paint(style, string(f.Severity)+":") + " " + f.subject()
+		head := p.Paint(output.Bold, f.String()+":") + " " + p.Paint(style, string(f.Severity)+":") + " " + f.subject()
 		p.Printf("%s\n", strings.TrimRight(head, " "))
 		p.Printf("%s", output.Wrap(f.Message, indent))
 		p.Printf("%s", f.excerpt(p))

@@ -33,8 +33,9 @@ func syntaxProblem(f *File, first int, text []byte, err error) Problem {
 func syntaxPlace(f *File, first int, text []byte, err error) (Position, string) {
 	var better goccy.Error
 	if _, other := parser.ParseBytes(text, 0); errors.As(other, &better) && better.GetToken() != nil {
+		// A text that never ends is said to break off behind the end of the file.
 		p := better.GetToken().Position
-		return Position{File: f.Name, Line: first + p.Line, Column: p.Column}, better.GetMessage()
+		return Position{File: f.Name, Line: min(first+p.Line, len(f.lines)), Column: max(1, p.Column)}, better.GetMessage()
 	}
 	message := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
 	at := Position{File: f.Name, Line: first + 1}
@@ -44,7 +45,7 @@ func syntaxPlace(f *File, first int, text []byte, err error) (Position, string) 
 		if strings.HasPrefix(message, "did not find expected ") {
 			n++ // the parser counts from 0, and the scanner from 1
 		}
-		at.Line = first + n
+		at.Line = min(first+n, len(f.lines))
 	} else if i := slices.IndexFunc(f.lines[first:], func(l string) bool { return strings.Contains(l, "{{") }); i >= 0 {
 		at.Line += i // a template is a map as the key of a map, of which the library says nothing but its value
 	}

@@ -78,7 +78,7 @@ func (p *Printer) Document(v any) error {
 }
 
 // Printf writes text to Out. Errors are those of a reader that went away, which ends the process anyway.
-func (p *Printer) Printf(format string, args ...any) { fmt.Fprintf(p.Out, format, args...) }
+func (p *Printer) Printf(format string, args ...any) { _, _ = fmt.Fprintf(p.Out, format, args...) }
 
 // The styles of text: SGR parameters of ANSI terminals.
 const (

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -282,7 +283,7 @@ spec:
 
 // row is what the given events make of the one row: the last value of each column.
 func (w *writer) row() map[string]any {
-	row := map[string]any{countColumn: json.Number(fmt.Sprint(len(w.Given)))}
+	row := map[string]any{countColumn: json.Number(strconv.Itoa(len(w.Given)))}
 	row[w.columns[0].name] = w.Given[0].Key
 	if w.Key != nil {
 		row[w.columns[0].name], _ = find(w.Given[0].Event, w.Key.Path)

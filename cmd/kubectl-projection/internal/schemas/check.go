@@ -154,7 +154,7 @@ func (c *checker) add(errs field.ErrorList) {
 		case field.ErrorTypeNotSupported:
 			c.notSupported(e, node)
 		case field.ErrorTypeDuplicate:
-			c.duplicate(e, node)
+			c.duplicate(e)
 		case field.ErrorTypeTooLong:
 			c.refuse(e.Type, e.Field, "shorten it", "the text is too long: at most %d characters", deref(node.MaxLength))
 		case field.ErrorTypeTooMany:
@@ -226,10 +226,7 @@ func orExample(n node) string {
 }
 
 func (c *checker) notSupported(e *field.Error, n node) {
-	var values []string
-	for _, v := range n.enum() {
-		values = append(values, v)
-	}
+	values := n.enum()
 	fix := "write one of " + strings.Join(values, ", ")
 	if v, ok := e.BadValue.(string); ok {
 		if near := Nearest(v, values); near != "" {
@@ -239,7 +236,7 @@ func (c *checker) notSupported(e *field.Error, n node) {
 	c.refuse(e.Type, e.Field, fix, "%s has a value that is not allowed", last(e.Field))
 }
 
-func (c *checker) duplicate(e *field.Error, n node) {
+func (c *checker) duplicate(e *field.Error) {
 	m, ok := e.BadValue.(map[string]any)
 	if !ok {
 		c.refuse(e.Type, e.Field, "remove one", "%v is in the list twice", e.BadValue)
