@@ -181,11 +181,7 @@ func (t *table) delete(s *session, keys [][]value.Value) error {
 	for _, key := range keys {
 		args = t.appendKey(args, key)
 	}
-	stmt, err := s.prepared(t.deleteKeys(len(keys)))
-	if err == nil {
-		_, err = stmt.ExecContext(s.ctx, args...)
-	}
-	return err
+	return s.run(t.deleteKeys(len(keys)), args...)
 }
 
 func (t *table) insert(s *session, rows [][]value.Value, onConflict string) error {
@@ -196,9 +192,5 @@ func (t *table) insert(s *session, rows [][]value.Value, onConflict string) erro
 			args = append(args, encode(t.model.Columns[i].Type, v))
 		}
 	}
-	stmt, err := s.prepared("INSERT INTO " + quote(t.name) + " (" + t.columns + ") VALUES " + tuple + strings.Repeat(","+tuple, len(rows)-1) + onConflict)
-	if err == nil {
-		_, err = stmt.ExecContext(s.ctx, args...)
-	}
-	return err
+	return s.run("INSERT INTO "+quote(t.name)+" ("+t.columns+") VALUES "+tuple+strings.Repeat(","+tuple, len(rows)-1)+onConflict, args...)
 }

@@ -177,9 +177,18 @@ func (s *session) prepared(query string) (*sql.Stmt, error) {
 	return stmt, err
 }
 
+// run is exec for a statement that is kept for the next use.
+func (s *session) run(query string, args ...any) error {
+	stmt, err := s.prepared(query) //nolint:sqlclosecheck // it is kept
+	if err == nil {
+		_, err = stmt.ExecContext(s.ctx, args...)
+	}
+	return err
+}
+
 // query calls each for every row of a prepared statement.
 func (s *session) query(query string, args []any, each func(*sql.Rows) error) error {
-	stmt, err := s.prepared(query)
+	stmt, err := s.prepared(query) //nolint:sqlclosecheck // it is kept
 	if err != nil {
 		return err
 	}

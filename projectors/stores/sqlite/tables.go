@@ -192,7 +192,7 @@ func selection(c *contract.Contract, tables []*table, model int) (string, error)
 	for _, col := range c.Models[model].Columns {
 		columns = append(columns, "t."+quote(col.Name)+" AS "+quote(col.Name))
 	}
-	from := " FROM " + quote(t.name) + " AS t"
+	var joins strings.Builder
 	for n, j := range c.Models[model].Joins {
 		at := slices.IndexFunc(tables, func(o *table) bool { return o.model.Name == j.Model })
 		if at < 0 {
@@ -207,12 +207,12 @@ func selection(c *contract.Contract, tables []*table, model int) (string, error)
 		if other.deleted >= 0 {
 			on = append(on, "NOT "+alias+"."+quote(contract.DeletedColumn))
 		}
-		from += " LEFT JOIN " + quote(other.name) + " AS " + alias + " ON " + strings.Join(on, " AND ")
+		fmt.Fprintf(&joins, " LEFT JOIN %s AS %s ON %s", quote(other.name), alias, strings.Join(on, " AND "))
 		for _, name := range slices.Sorted(maps.Keys(j.Set)) {
 			columns = append(columns, alias+"."+quote(j.Set[name])+" AS "+quote(name))
 		}
 	}
-	out := "SELECT " + strings.Join(columns, ", ") + from
+	out := "SELECT " + strings.Join(columns, ", ") + " FROM " + quote(t.name) + " AS t" + joins.String()
 	if t.deleted >= 0 {
 		out += " WHERE NOT t." + quote(contract.DeletedColumn)
 	}
