@@ -116,7 +116,7 @@ var cases = map[string][]one{
 		{name: "snapshot", value: `{"op":"r"}`, typ: "read", want: `{"op":"r"}`},
 		{name: "truncate", value: `{"op":"t"}`, typ: "truncate", want: `{"op":"t"}`},
 		{name: "message", value: `{"op":"m"}`, typ: "message", want: `{"op":"m"}`},
-		{name: "the first of two names, however spelled", value: `{"\u006fp":"c","op":"d"}`, typ: "create", want: `{"op":"c","op":"d"}`},
+		{name: "the first of two names, however spelled", value: `{"\u006fp":"c","op":"d","x":1}`, typ: "create", want: `{"op":"c","op":"d","x":1}`},
 		{name: "escaped names", value: `{"\u006fp":"c"}`, typ: "create", want: `{"op":"c"}`},
 		{name: "tombstone", null: true, want: "-"},
 		{name: "wrapped tombstone", value: `{"schema":null,"payload":null}`, want: "-"},

@@ -170,10 +170,16 @@ func TestAWaitEndsWithTheClaim(t *testing.T) {
 	inBubble(t, 1, func(w *world) {
 		registry := w.useAvro()
 		registry.learn(1)
+		held := make(chan struct{})
+		w.store.SetHooks(storemem.Hooks{BeforeCommit: func(_ context.Context, c stores.Commit) error {
+			if c.Advances[0].Claim.Owner == "p" {
+				<-held
+			}
+			return nil
+		}})
 		w.sendAs(1, 0, "a", 0)
-		p := w.start("p", func(c *engine.Config) { c.ReclaimAfter = 2 * time.Second })
-		w.until("caught up", w.caughtUp)
 		end := w.sendAs(2, 0, "a", 0) + 1
+		p := w.start("p", func(c *engine.Config) { c.ReclaimAfter = 2 * time.Second })
 		w.until("waiting", func() bool { return p.partition(0).Waiting != "" })
 		other := w.store.Writer(w.contract)
 		claims, err := other.Claim(t.Context(), "other", []event.TopicPartition{tp(0)})
@@ -183,8 +189,7 @@ func TestAWaitEndsWithTheClaim(t *testing.T) {
 		if err := other.Commit(t.Context(), stores.Commit{Advances: []stores.Advance{{Claim: claims[0], Next: end}}}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Second)
-		registry.learn(1, 2)
+		close(held) // what came before the event is fenced
 		w.until("healthy", func() bool { return p.Status().Source.OK && p.partition(0).Waiting == "" && p.partition(0).CaughtUp })
 	})
 }
