@@ -158,16 +158,18 @@ type values interface {
 type decoder struct {
 	keys   keys
 	values values
+	// doc is here so that it need not be allocated for each record.
+	doc Doc
 }
 
 func (d *decoder) Decode(rec *event.Record) (Doc, error) {
-	doc := Doc{Headers: rec.Headers}
+	d.doc = Doc{Headers: rec.Headers}
 	var err error
-	if doc.Key, err = d.keys.decode(rec); err != nil {
+	if d.doc.Key, err = d.keys.decode(rec); err != nil {
 		return Doc{}, err
 	}
-	if err := d.values.decode(rec, &doc); err != nil {
+	if err := d.values.decode(rec, &d.doc); err != nil {
 		return Doc{}, err
 	}
-	return doc, nil
+	return d.doc, nil
 }

@@ -322,6 +322,31 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// What is decoded for every event must not allocate for every event.
+func TestAllocations(t *testing.T) {
+	for _, tt := range []struct {
+		format, key, value string
+		headers            []event.Header
+		most               float64
+	}{
+		{"JSON", "k", `{"orderId":"o-1","total":12.50,"lines":[{"sku":"a"}]}`, nil, 0},
+		{"Avro", "k", wire(1, avroC), nil, 0},
+		{"JSONSchema", "k", wire(1, `{"a":1}`), nil, 0},
+		{"Debezium", "k", `{"op":"c","ts_ms":5}`, nil, 0},
+		{"Protobuf", "k", wire(2, "\x00\x0a\x01x"), nil, 16},
+	} {
+		d := newDecoder(t, contract.Topic{Format: tt.format}, known)
+		rec := &event.Record{Key: []byte(tt.key), Value: []byte(tt.value), Headers: tt.headers}
+		if got := testing.AllocsPerRun(100, func() {
+			if _, err := d.Decode(rec); err != nil {
+				t.Fatal(err)
+			}
+		}); got > tt.most {
+			t.Errorf("%s: %v allocations, want at most %v", tt.format, got, tt.most)
+		}
+	}
+}
+
 // Producers' bytes stay out of every message (Law 7).
 func TestErrorsOfFormatsCarryNothingOfThePayload(t *testing.T) {
 	const canary = "CANARY"
