@@ -269,7 +269,7 @@ func TestKeys(t *testing.T) {
 	keys := registry{
 		1: {Type: "AVRO", Text: `{"type":"record","name":"K","fields":[{"name":"id","type":"long"},{"name":"a","type":"string"}]}`},
 		2: {Type: "AVRO", Text: `"string"`},
-		3: {Type: "AVRO", Text: `{"type":"record","name":"I","fields":[{"name":"id","type":"long"}]}`},
+		3: {Type: "AVRO", Text: `{"type":"record","name":"K","fields":[{"name":"id","type":"long"}]}`},
 	}
 	for _, tt := range []struct{ format, field, key, want, err string }{
 		{"", "", "a\xff", "a\xff", ""},
@@ -286,7 +286,8 @@ func TestKeys(t *testing.T) {
 		{"JSON", "", `{"schema":{"type":"string"},"payload":"a"}`, `a`, ""},
 		{"JSON", "", `{"schema":{"type":"string"},"payload":null}`, "<nil>", ""},
 		{"JSON", "id", `{"id":7}`, `7`, ""},
-		{"JSON", "id", `{"id":7,"b":1}`, "", "has fields beside id"},
+		{"JSON", "id", `{"id":7,"b":1}`, "", "other fields beside id"},
+		{"JSON", "id", `{"id":7,"id":8}`, "", "other fields beside id"},
 		{"JSON", "id", `{"i\u0064":"x"}`, `x`, ""},
 		{"JSON", "id", `{"schema":{},"payload":{"id":{"b":1,"a":2}}}`, `{"a":2,"b":1}`, ""},
 		{"JSON", "id", `{"b":1}`, "", "no field id"},
@@ -294,7 +295,7 @@ func TestKeys(t *testing.T) {
 		{"JSON", "id", `"x"`, "", "no object"},
 		{"JSON", "", `{`, "", "message key: the payload is not JSON"},
 		{"Avro", "", wire(1, "\x0a\x02x"), `{"a":"x","id":5}`, ""},
-		{"Avro", "id", wire(1, "\x0a\x02x"), "", "has fields beside id"},
+		{"Avro", "id", wire(1, "\x0a\x02x"), "", "other fields beside id"},
 		{"Avro", "id", wire(3, "\x0a"), `5`, ""},
 		{"Avro", "", wire(2, "\x02x"), `x`, ""},
 		{"Avro", "", wire(9, "\x02x"), "", "[SchemaMissing]"},

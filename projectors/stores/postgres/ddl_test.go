@@ -99,42 +99,6 @@ func TestRulesOfATableThatIsThere(t *testing.T) {
 	}
 }
 
-func TestViewsFollowJoins(t *testing.T) {
-	w, c := newWorld(t), ruledContract()
-	w.prepared(c, 1)
-	const columns = `SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'shop."Order ""x"""'::regclass`
-	const oid = `SELECT 'shop."Order ""x"""'::regclass::oid`
-	before := w.text(oid)
-	order := &c.Models[0]
-	// Another column of the same type, and one more at the end.
-	order.Joins[0].Set["price"] = "amount"
-	order.Joins[1].Set["best's"] = "best"
-	order.Joins[1].Set["c"] = "n"
-	w.prepared(c, 1)
-	if got := w.text(columns); got != "id day status n total best log info currency price best's c" {
-		t.Fatal(got)
-	}
-	if w.text(oid) != before {
-		t.Fatal("the view is another one: readers lose their rights and their prepared statements")
-	}
-	if got := w.text(`SELECT pg_get_viewdef('shop."Order ""x"""'::regclass)`); !strings.Contains(got, "j1.best AS") {
-		t.Fatal(got)
-	}
-	order.Joins = order.Joins[1:]
-	_, err := w.admin(w.config()).Prepare(t.Context(), c, nil)
-	if e := wantReason(t, err, ReasonInvalidDefinition); !strings.Contains(e.Message, "drop it") {
-		t.Fatal(e)
-	}
-	w.exec(`DROP VIEW shop."Order ""x"""`)
-	w.prepared(c, 1)
-	if got := w.text(columns); got != "id day status n total best log info best's c" {
-		t.Fatal(got)
-	}
-	if dropped, err := w.admin(w.config()).Retire(t.Context(), c.Projection); err != nil || len(dropped) != 4 {
-		t.Fatal(dropped, err)
-	}
-}
-
 func money(t *testing.T, s string) value.Value {
 	t.Helper()
 	v, err := value.MustParse("decimal(12,2)").ParseText(s)

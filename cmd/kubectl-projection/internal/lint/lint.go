@@ -125,7 +125,7 @@ func (l *linter) admit(o *manifests.Object) error {
 		}
 		atKey := r.Type == field.ErrorTypeForbidden || r.Type == field.ErrorTypeRequired
 		l.field(o, r.Path, atKey, Finding{Severity: Error, Reason: ReasonRefused, Message: r.Message, Fix: l.quoted(o, r)})
-		l.refused[o] = append(l.refused[o], scope(o.Named(r.Path)))
+		l.refused[o] = append(l.refused[o], reach(r, o.Named(r.Path)))
 		if r.Meant != "" {
 			l.refused[o] = append(l.refused[o], scope(o.Named(r.Meant)))
 		}
@@ -164,6 +164,19 @@ func (l *linter) unknownKind(o *manifests.Object) {
 		fix = "did you mean " + near + "?"
 	}
 	l.field(o, "kind", false, Finding{Severity: Error, Reason: ReasonRefused, Message: "there is no such kind in " + v1alpha1.GroupName, Fix: fix})
+}
+
+// reach gives what a refusal makes doubtful: the field alone where its value is wrong and of the right type.
+func reach(r schemas.Refusal, path string) string {
+	switch r.Type {
+	case field.ErrorTypeNotSupported, field.ErrorTypeInvalid, field.ErrorTypeTooLong:
+		return path
+	case field.ErrorTypeTypeInvalid:
+		if r.Fix == schemas.FixQuote {
+			return path
+		}
+	}
+	return scope(path)
 }
 
 // scope widens the path of a refused field to all that depends on it: the handler for a field of one, the model for
@@ -253,6 +266,9 @@ func (l *linter) compiled(o *manifests.Object, around map[string]*manifests.Obje
 		o = other
 	}
 	path := specPath(p.Path)
+	if p.Reason == compile.ReasonReferenceMissing && strings.Contains(p.Message, `""`) {
+		return // a reference without a name, of which the schema has told
+	}
 	if l.settled(o, o.Named(path)) || p.Reason == compile.ReasonReferenceMissing && l.open(o, o.Named(path)) ||
 		p.Severity == compile.Advice && l.open(o, modelOf(path)) {
 		return
@@ -261,10 +277,16 @@ func (l *linter) compiled(o *manifests.Object, around map[string]*manifests.Obje
 	text := o.Locate(path).Text()
 	if p.Column > 0 && p.Column <= len(text)+1 {
 		p.Column = wordStart(text, p.Column)
-		message, fix = expressionHint(message, fix, text, p.Column)
+		message, fix = expressionHint(message, fix, text, p.Column, o.Locate(path).Quoted())
 	}
 	if fix == "" && strings.HasPrefix(message, "type mismatch") {
 		fix = "correct the expression, or the column's type"
+	}
+	if s, err := schemas.For(o.Kind); err == nil && fix == "" && p.Severity == compile.Error {
+		fix = s.Example(path)
+	}
+	if near := nearType(message); near != "" {
+		fix = "did you mean " + near + "? " + capital(fix)
 	}
 	if near := l.nearColumn(o, path, message); near != "" {
 		fix = "did you mean " + near + "? Otherwise " + fix
@@ -273,10 +295,18 @@ func (l *linter) compiled(o *manifests.Object, around map[string]*manifests.Obje
 	if p.Reason == compile.ReasonReferenceMissing {
 		path, f.Fix = l.missing(o, path, fix)
 	}
+	if at, _ := pointAt(o.Locate(path), false); l.refusedAt(at) {
+		return
+	}
 	l.field(o, path, false, f)
 	if p.Column > 0 {
 		l.pointInto(o, path, p.Column)
 	}
+}
+
+// refusedAt tells whether the API server, too, says something about the place.
+func (l *linter) refusedAt(at manifests.Position) bool {
+	return slices.ContainsFunc(l.report.Findings, func(f Finding) bool { return f.Position == at && f.Reason == ReasonRefused })
 }
 
 // modelOf gives the path of the model that a field is in, or its own.
