@@ -282,6 +282,9 @@ func (l *linter) compiled(o *manifests.Object, around map[string]*manifests.Obje
 	if fix == "" && strings.HasPrefix(message, "type mismatch") {
 		fix = "correct the expression, or the column's type"
 	}
+	if s, err := schemas.For(o.Kind); err == nil && fix == "" && p.Severity == compile.Error {
+		fix = s.Example(path)
+	}
 	if near := nearType(message); near != "" {
 		fix = "did you mean " + near + "? " + capital(fix)
 	}
