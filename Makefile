@@ -59,7 +59,7 @@ image: ## Build the container image with a container engine.
 ##@ Guard
 
 .PHONY: generate
-generate: $(TOOLS)/controller-gen $(TOOLS)/crd-ref-docs ## Generate deep copies, CRDs, RBAC, the API reference and dist/install.yaml.
+generate: $(TOOLS)/controller-gen $(TOOLS)/crd-ref-docs $(TOOLS)/typeschema ## Generate deep copies, CRDs, RBAC, schemas, the API reference and dist/install.yaml.
 	hack/generate $(TOOLS)
 
 .PHONY: verify
@@ -82,6 +82,9 @@ clean: ## Remove what was built here; caches outside the tree stay.
 # Tools are built once per version into bin/tools.
 $(TOOLS)/golangci: hack/tools/golangci/go.mod hack/tools/golangci/go.sum hack/tools/golangci/main.go
 	hack/tools/build golangci $@
+
+$(TOOLS)/typeschema: hack/tools/go.mod hack/tools/go.sum hack/tools/typeschema/main.go
+	hack/tools/build typeschema $@
 
 $(TOOLS)/controller-gen $(TOOLS)/crd-ref-docs $(TOOLS)/gotestsum $(TOOLS)/kustomize: hack/tools/go.mod hack/tools/go.sum
 	hack/tools/build $(@F) $@

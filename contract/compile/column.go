@@ -183,7 +183,7 @@ func (m *model) checkNative(path string, spec *v1alpha1.Column) {
 	switch {
 	case spec.Native == "":
 	case !nativeType.MatchString(spec.Native):
-		m.invalid(path+".native", "it must be the name of a type in lower case, such as inet or vector(3)")
+		m.invalid(path+".native", "it must be the name of a type in lower case, such as inet or varchar(3)")
 	case slices.Contains(m.out.Key, spec.Name):
 		m.invalid(path+".native", "a key column has the usual type of the database, so that keys are the same everywhere; remove native")
 	}

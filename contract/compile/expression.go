@@ -106,32 +106,40 @@ func (m *model) checkMeta(h *handler, path string, p *expr.Program) {
 }
 
 // bySchema compiles the expression for each schema of the handler's events, and
-// reports the first that refuses it. Where when may have asked what the event is,
-// only what no schema admits is wrong.
+// reports what is wrong by one. Where when may have asked what the event is, only
+// what no schema admits is wrong.
 func (m *model) bySchema(h *handler, path, source string, o expr.Options, e *expression) {
-	type refusal struct {
-		schema *schema
-		err    *expr.Error
+	if !e.Uses("event") && !e.Uses("item") {
+		return
 	}
-	var refusals []refusal
 	schemas := m.schemasOf(h)
+	var refused []*schema
+	var first *expr.Error
 	for _, s := range schemas {
-		if s.schema == nil {
-			continue
+		o.Schema, o.ItemSchema = s.schema, nil
+		if o.Item {
+			o.ItemSchema = h.items[s]
 		}
-		o.Schema = s.schema
 		p, err := expr.Compile(source, o)
 		if err != nil {
-			refusals = append(refusals, refusal{s, err})
+			if refused = append(refused, s); first == nil {
+				first = err
+			}
 			continue
 		}
 		e.typed = append(e.typed, typedProgram{s, p})
 	}
-	if len(refusals) == 0 || h.guarded && len(refusals) < len(schemas) {
-		return
+	some := h.guarded && len(schemas) > 1
+	if len(refused) > 0 && (!some || len(refused) == len(schemas)) {
+		m.refuse(path, source, first, " ("+refused[0].where()+")")
 	}
-	first := refusals[0]
-	m.refuse(path, source, first.err, " ("+first.schema.where()+")")
+	if !some {
+		for _, p := range e.typed {
+			for _, advice := range p.Advice() {
+				m.advise(path, "%s (%s)", advice, p.schema.where())
+			}
+		}
+	}
 }
 
 // checkOperand reports an expression whose result cannot be a value of the type.

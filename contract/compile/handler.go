@@ -31,6 +31,8 @@ type handler struct {
 	matched int
 	// reads are the columns of row that its expressions read.
 	reads []read
+	// items are what is known of the elements of forEach, by the schema of the event.
+	items map[*schema]*expr.Schema
 	// guarded is true while expressions are compiled that only see events for which when is true.
 	guarded bool
 }
@@ -82,7 +84,7 @@ func (c *compiler) handlers(m *model, specs []v1alpha1.Handler) {
 
 // addHandler checks a handler as the contract has it.
 func (m *model) addHandler(out contract.Handler, t *topic) {
-	h := &handler{path: m.path + ".handlers[" + out.Name + "]", key: map[string]string{}, out: out, topic: t}
+	h := &handler{path: m.path + ".handlers[" + out.Name + "]", key: map[string]string{}, items: map[*schema]*expr.Schema{}, out: out, topic: t}
 	m.checkEvents(h)
 	m.checkForEach(h)
 	m.checkWhen(h)
@@ -193,6 +195,9 @@ func (m *model) checkForEach(h *handler) {
 	}
 	path := h.path + ".forEach"
 	if e := m.expression(h, path, h.out.ForEach, sightSource); e != nil {
+		for _, p := range e.typed {
+			h.items[p.schema] = p.ElementSchema()
+		}
 		if t, ok := e.mayBe(expr.TypeList, expr.TypeMap); !ok {
 			m.invalid(path, "the expression is of type %s, and forEach goes through a list or an object; name one, or remove forEach", t)
 		}

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile/compiletest"
 )
 
 // The rule behind the ordering rule, tested as it stands: whatever Compile
@@ -26,7 +27,7 @@ func TestNoAdmittedRowDependsOnInterleaving(t *testing.T) {
 	admitted, consenting := 0, 0
 	used := map[string]int{}
 	check := func(rt *rapid.T) {
-		c, _ := Compile(input(t, drawSpec(rt), orderTopics))
+		c, _ := Compile(input(t, compiletest.Spec(rt), orderTopics))
 		if c == nil {
 			return
 		}
@@ -41,8 +42,8 @@ func TestNoAdmittedRowDependsOnInterleaving(t *testing.T) {
 		}
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
 		for range 40 {
-			partitions := drawPartitions(random)
-			x, y := fold(m, interleave(random, partitions)), fold(m, interleave(random, partitions))
+			partitions := compiletest.Partitions(random)
+			x, y := fold(m, compiletest.Interleave(random, partitions)), fold(m, compiletest.Interleave(random, partitions))
 			if m.Order != "" && len(x.refused)+len(y.refused) > 0 {
 				continue // By consent, chance decides which events are refused; verification repeats what was.
 			}
@@ -51,7 +52,7 @@ func TestNoAdmittedRowDependsOnInterleaving(t *testing.T) {
 			}
 		}
 	}
-	for range 20 {
+	for range 10 {
 		rapid.Check(t, check)
 	}
 	t.Logf("%d specs were admitted, %d of them by consent: %v", admitted, consenting, used)
@@ -91,179 +92,6 @@ func count(m *contract.Model, used map[string]int) {
 	}
 }
 
-// The expressions over row that the interpreter knows, by column.
-const (
-	joined  = "row.%[1]s == null ? event.x : row.%[1]s + event.x"
-	counted = "row.%s == null ? 1 : 2"
-	unset   = "row.%s == null"
-)
-
-func drawSpec(rt *rapid.T) string {
-	keys := rapid.SampledFrom([][]string{{"k"}, {"k"}, {"k", "l"}}).Draw(rt, "key")
-	// Few topics, so that many specs are admitted.
-	topics := rapid.SampledFrom([][]string{{"a"}, {"a", "b"}, {"a", "a", "b", "c", "u"}}).Draw(rt, "topics")
-	focused := rapid.Bool().Draw(rt, "focused")
-	var b strings.Builder
-	for i := range rapid.IntRange(1, 4).Draw(rt, "handlers") {
-		label := func(s string) string { return fmt.Sprintf("%s %d", s, i) }
-		fmt.Fprintf(&b, "  - {name: h%d, topic: %s", i, rapid.SampledFrom(topics).Draw(rt, label("topic")))
-		fanOut := rapid.IntRange(0, 9).Draw(rt, label("fan-out")) == 0
-		if fanOut {
-			b.WriteString(", where: {")
-		} else {
-			fmt.Fprintf(&b, ", onAbsent: %s, key: {", rapid.SampledFrom([]string{"Create", "Create", "Create", "Create", "Ignore"}).Draw(rt, label("absent")))
-		}
-		for _, k := range keys {
-			from := []string{"event.k", "event.k", "event.k", "event.other", "event.l", "key"}
-			if focused && k == "k" {
-				from = from[:1]
-			}
-			fmt.Fprintf(&b, "%s: %s, ", k, rapid.SampledFrom(from).Draw(rt, label(k)))
-		}
-		b.WriteString("}")
-		if rapid.IntRange(0, 7).Draw(rt, label("when")) == 0 {
-			fmt.Fprintf(&b, ", when: "+unset, rapid.SampledFrom([]string{"x", "num", "shown"}).Draw(rt, label("condition")))
-		}
-		b.WriteString(drawOperation(rt, label) + "}\n")
-	}
-	return interleaveSpec(rt, strings.Join(keys, ", "), b.String())
-}
-
-func drawOperation(rt *rapid.T, label func(string) string) string {
-	text := rapid.SampledFrom([]string{"x", "z"}).Draw(rt, label("column"))
-	switch rapid.IntRange(0, 19).Draw(rt, label("kind")) {
-	case 0:
-		return ", delete: true"
-	case 1, 2, 3:
-		return ", add: {num: event.v}"
-	case 4:
-		return ", max: {num: event.v}"
-	case 5, 6:
-		return ", min: {num: event.v}"
-	case 7:
-		return ", append: {s: event.x}"
-	case 8:
-		return ", set: {num: event.v}"
-	case 9:
-		return ", setOnce: {" + text + ": event.x}"
-	case 10:
-		return ", unset: [" + text + "]"
-	case 11:
-		return ", merge: {doc: event.doc}"
-	case 12:
-		return ", set: {" + text + ": \"" + fmt.Sprintf(joined, rapid.SampledFrom([]string{"x", "z", "shown"}).Draw(rt, label("read"))) + "\"}"
-	case 13:
-		return ", add: {num: \"" + fmt.Sprintf(counted, text) + "\"}"
-	case 14, 15:
-		return ", versionBy: {ver: event.version}, set: {g: event.x, gg: event.x}"
-	case 16:
-		return ", versionBy: {ver: event.version}, set: {" + rapid.SampledFrom([]string{"g", "x"}).Draw(rt, label("part")) + ": event.x}"
-	case 17:
-		return ", versionBy: {ver: event.version}, delete: true"
-	default:
-		return ", set: {" + text + ": event.x}"
-	}
-}
-
-func interleaveSpec(rt *rapid.T, key, handlers string) string {
-	some := func(what, text string) string {
-		if rapid.IntRange(0, 5).Draw(rt, what) > 0 {
-			return ""
-		}
-		return text
-	}
-	// A delete with a version guards every column, so that such a model has no others.
-	rest := `
-  - {name: x, type: text}
-  - {name: z, type: text}
-  - {name: num, type: int64` + some("range", `, range: {max: "12"}`) + `}
-  - {name: s, type: "text[]"}
-  - {name: doc, type: json}
-  - {name: shown, type: text, generated: row.x}`
-	if strings.Contains(handlers, "{ver: event.version}, delete") {
-		if !strings.Contains(handlers, "x:") && !strings.Contains(handlers, "num") && !strings.Contains(handlers, "row") {
-			rest = ""
-		}
-	}
-	return `
-storeRef: {name: read}
-topics: [{name: a}, {name: b}, {name: c}, {name: u}]
-models:
-- name: m
-  key: [` + key + `]` + some("order", "\n  order: Arrival") + some("check", "\n  checks: [{name: small, rule: \"row.num == null || row.num < 12\"}]") + `
-  columns:
-  - {name: k, type: text}
-  - {name: l, type: text}
-  - {name: ver, type: int64}
-  - {name: g, type: text}
-  - {name: gg, type: text}` + rest + `
-  versions: [{column: ver, columns: [g, gg` + map[bool]string{true: ", l", false: ""}[!strings.Contains(key, "l")] + `]}]
-  handlers:
-` + handlers
-}
-
-// message is an event: its topic, its fields, and its number, which makes what it writes unlike any other.
-type message struct {
-	topic  string
-	fields map[string]string
-	number int
-	// version is another number that no two events share.
-	version int
-}
-
-func (m message) key() string {
-	switch m.topic {
-	case "a", "b":
-		return m.fields["k"]
-	case "c":
-		return m.fields["other"]
-	default:
-		return m.fields["u"]
-	}
-}
-
-func (m message) text(expression string) string {
-	switch name := strings.TrimPrefix(expression, "event."); name {
-	case "key":
-		return m.key()
-	case "x":
-		return fmt.Sprintf("x%d", m.number)
-	default:
-		return m.fields[name]
-	}
-}
-
-// drawPartitions spreads events so that those of one topic and message key share a partition.
-func drawPartitions(random *rand.Rand) map[string][]message {
-	out := map[string][]message{}
-	topics := []string{"a", "b", "c", "u"}
-	n := 2 + random.IntN(9)
-	versions := random.Perm(n)
-	for i := range n {
-		m := message{topic: topics[random.IntN(len(topics))], fields: map[string]string{}, number: i, version: versions[i]}
-		for _, f := range []string{"k", "l", "other", "u"} {
-			m.fields[f] = []string{"1", "2"}[random.IntN(2)]
-		}
-		p := m.topic + "/" + m.key()
-		out[p] = append(out[p], m)
-	}
-	return out
-}
-
-func interleave(random *rand.Rand, partitions map[string][]message) []message {
-	rest := maps.Clone(partitions)
-	var out []message
-	for len(rest) > 0 {
-		names := slices.Sorted(maps.Keys(rest))
-		p := names[random.IntN(len(names))]
-		out = append(out, rest[p][0])
-		if rest[p] = rest[p][1:]; len(rest[p]) == 0 {
-			delete(rest, p)
-		}
-	}
-	return out
-}
-
 // row holds a string, an int, a []string or a map by column; none is NULL. A deleted row that stays has "deleted".
 type row map[string]any
 
@@ -289,7 +117,7 @@ func (s state) leaveOut(m *contract.Model, columns []string) state {
 	return s
 }
 
-func fold(m *contract.Model, events []message) state {
+func fold(m *contract.Model, events []compiletest.Message) state {
 	s := state{rows: map[string]row{}, refused: map[int]bool{}}
 	for _, e := range events {
 		before := map[string]row{}
@@ -297,29 +125,29 @@ func fold(m *contract.Model, events []message) state {
 			before[id] = maps.Clone(r)
 		}
 		for i := range m.Handlers {
-			if h := &m.Handlers[i]; h.Topic == e.topic {
+			if h := &m.Handlers[i]; h.Topic == e.Topic {
 				s.handler(m, h, e)
 			}
 		}
 		for id, r := range s.rows {
 			if n, some := r["num"].(int); some && r["deleted"] == nil && !reflect.DeepEqual(r, before[id]) {
 				if len(m.Checks) > 0 && n >= 12 {
-					s.refused[e.number] = true
+					s.refused[e.Number] = true
 				}
 			}
 		}
-		if s.refused[e.number] {
+		if s.refused[e.Number] {
 			s.rows = before
 		}
 	}
 	return s
 }
 
-func (s state) handler(m *contract.Model, h *contract.Handler, e message) {
+func (s state) handler(m *contract.Model, h *contract.Handler, e compiletest.Message) {
 	if h.Where == nil {
 		var parts []string
 		for _, k := range m.Key {
-			parts = append(parts, e.text(h.Key[k]))
+			parts = append(parts, e.Text(h.Key[k]))
 		}
 		s.apply(m, h, e, strings.Join(parts, "|"))
 		return
@@ -328,7 +156,7 @@ func (s state) handler(m *contract.Model, h *contract.Handler, e message) {
 		parts := strings.Split(id, "|")
 		matches := r["deleted"] == nil
 		for i, k := range m.Key {
-			if from, asked := h.Where[k]; asked && e.text(from) != parts[i] {
+			if from, asked := h.Where[k]; asked && e.Text(from) != parts[i] {
 				matches = false
 			}
 		}
@@ -338,7 +166,7 @@ func (s state) handler(m *contract.Model, h *contract.Handler, e message) {
 	}
 }
 
-func (s state) apply(m *contract.Model, h *contract.Handler, e message, id string) {
+func (s state) apply(m *contract.Model, h *contract.Handler, e compiletest.Message, id string) {
 	stored := s.rows[id]
 	r := row{}
 	there := stored != nil && stored["deleted"] == nil
@@ -349,10 +177,10 @@ func (s state) apply(m *contract.Model, h *contract.Handler, e message, id strin
 		return
 	}
 	if h.VersionBy != nil {
-		if v, some := stored["ver"].(int); some && e.version < v {
+		if v, some := stored["ver"].(int); some && e.Version < v {
 			return
 		}
-		r["ver"] = e.version
+		r["ver"] = e.Version
 	} else if stored["deleted"] != nil {
 		r["ver"] = stored["ver"]
 	}
@@ -361,28 +189,28 @@ func (s state) apply(m *contract.Model, h *contract.Handler, e message, id strin
 		delete(s.rows, id)
 		return
 	case h.Delete:
-		s.rows[id] = row{"deleted": true, "ver": e.version}
+		s.rows[id] = row{"deleted": true, "ver": e.Version}
 		return
 	}
 	s.changes(m, h, e, r)
 	s.rows[id] = r
 }
 
-func (s state) changes(m *contract.Model, h *contract.Handler, e message, r row) {
-	v := e.number + 1
+func (s state) changes(m *contract.Model, h *contract.Handler, e compiletest.Message, r row) {
+	v := e.Number + 1
 	for c, x := range h.Set {
 		switch was, isText := readOf(r, x).(string); {
 		case c == "num":
 			r[c] = v
 		case strings.Contains(x, "row.") && isText:
-			r[c] = was + e.text("x")
+			r[c] = was + e.Text("x")
 		default:
-			r[c] = e.text("x")
+			r[c] = e.Text("x")
 		}
 	}
 	for c := range h.SetOnce {
 		if r[c] == nil {
-			r[c] = e.text("x")
+			r[c] = e.Text("x")
 		}
 	}
 	for _, c := range h.Unset {
@@ -399,7 +227,7 @@ func (s state) changes(m *contract.Model, h *contract.Handler, e message, r row)
 		n += d
 		r["num"] = n
 		if n > 12 && slices.ContainsFunc(m.Columns, func(c contract.Column) bool { return c.Max != nil }) {
-			s.refused[e.number] = true
+			s.refused[e.Number] = true
 		}
 	}
 	if len(h.Min) > 0 && (!some || v < n) || len(h.Max) > 0 && (!some || v > n) {
@@ -407,14 +235,14 @@ func (s state) changes(m *contract.Model, h *contract.Handler, e message, r row)
 	}
 	for c := range h.Append {
 		list, _ := r[c].([]string)
-		r[c] = append(slices.Clone(list), e.text("x"))
+		r[c] = append(slices.Clone(list), e.Text("x"))
 	}
 	for c := range h.Merge {
 		doc, _ := r[c].(map[string]int)
 		if doc = maps.Clone(doc); doc == nil {
 			doc = map[string]int{}
 		}
-		doc[e.fields["l"]] = e.number
+		doc[e.Fields["l"]] = e.Number
 		r[c] = doc
 	}
 }

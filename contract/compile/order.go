@@ -5,7 +5,6 @@ package compile
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -55,9 +54,22 @@ func (c *compiler) checkOrder(m *model) {
 	case len(found) == 0:
 		m.add(Advice, ReasonOrderNotGuaranteed, m.path+".order", "no row of this model depends on what arrives first, so that order: Arrival says too much; remove it")
 	default:
-		m.add(Advice, ReasonOrderNotGuaranteed, m.path+".order", "by your consent, %s of model %s depend on which of two events is read first: a rebuild may give other values there, and verification leaves them out",
-			columnList(m.arrivalColumns(found)), m.out.Name)
+		m.add(Advice, ReasonOrderNotGuaranteed, m.path+".order", "%s", m.consent(found))
 	}
+}
+
+// consent says what order: Arrival has consented to.
+func (m *model) consent(found []finding) string {
+	columns := m.arrivalColumns(found)
+	switch len(columns) {
+	case 0:
+		return "by your consent, it depends on which of two events is read first which of them is refused"
+	case 1:
+		return fmt.Sprintf("by your consent, what column %s holds depends on which of two events is read first: a rebuild may give another value there, and verification leaves it out", columns[0])
+	}
+	last := len(columns) - 1
+	return fmt.Sprintf("by your consent, what columns %s and %s hold depends on which of two events is read first: a rebuild may give other values there, and verification leaves them out",
+		strings.Join(columns[:last], ", "), columns[last])
 }
 
 // complete tells whether enough is known of every handler to judge the model.
@@ -299,18 +311,20 @@ func (f *finder) rowReads(h *handler) {
 			if ordered(together, f.out.Key) {
 				why = f.whyUnordered(f.handlers)
 			}
-			f.add(r.path, h.written(), "%s: what row.%s holds at this handler's turn would depend on which of two events is read first, since it is written by %s. Do not read it; or %s; or accept it with order: Arrival",
+			f.add(r.path, f.written(h), "%s: what row.%s holds at this handler's turn would depend on which of two events is read first, since it is written by %s. Do not read it; or %s; or accept it with order: Arrival",
 				why, r.column, strings.Join(names, " and "), lowerFirst(f.fix))
 			break
 		}
 	}
 }
 
-// written lists the columns that the handler writes.
-func (h *handler) written() []string {
+// written lists the columns that the handler writes: its version among them, and with a delete all.
+func (m *model) written(h *handler) []string {
 	out := []string{}
-	for _, o := range ops {
-		out = append(out, slices.Sorted(maps.Keys(o.get(&h.out)))...)
+	for i := range m.out.Columns {
+		if name := m.out.Columns[i].Name; h.out.Delete || h.writes(name) {
+			out = append(out, name)
+		}
 	}
 	return out
 }
@@ -351,7 +365,7 @@ func (m *model) arrivalColumns(found []finding) []string {
 		before = len(hit)
 		for _, h := range m.handlers {
 			if slices.ContainsFunc(h.reads, func(r read) bool { return depends(r.column) }) {
-				for _, column := range h.written() {
+				for _, column := range m.written(h) {
 					hit[column] = true
 				}
 			}
@@ -364,17 +378,6 @@ func (m *model) arrivalColumns(found []finding) []string {
 		}
 	}
 	return out
-}
-
-func columnList(columns []string) string {
-	switch len(columns) {
-	case 0:
-		return "which events are refused"
-	case 1:
-		return "column " + columns[0]
-	}
-	last := len(columns) - 1
-	return "columns " + strings.Join(columns[:last], ", ") + " and " + columns[last]
 }
 
 // checkUniqueOrder refuses unique indexes where which of two events fails is chance.

@@ -9,15 +9,10 @@ import (
 	"testing"
 
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile/compiletest"
 )
 
-// orderTopics: a is keyed by event.k, b by event.k, c by event.other, u by nobody knows what.
-const orderTopics = `
-- {metadata: {name: a}, spec: {brokerRef: {name: main}, keyedBy: event.k, event: {type: event.type}}}
-- {metadata: {name: b}, spec: {brokerRef: {name: main}, keyedBy: "(event.k)"}}
-- {metadata: {name: c}, spec: {brokerRef: {name: main}, keyedBy: event.other}}
-- {metadata: {name: u}, spec: {brokerRef: {name: main}}}
-`
+const orderTopics = compiletest.Topics
 
 func orderSpec(key, handlers string) string {
 	return `

@@ -4,7 +4,6 @@
 package compile
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -40,19 +39,24 @@ func (r reporter) schemas(t *topic, specs []v1alpha1.EventSchema) []*schema {
 		if len(specs) > 0 {
 			r.invalid("schemas", "events of format %s are texts, which a schema says nothing of; remove schemas, or change the format", t.Format)
 		}
-		return nil
+		s, err := expr.ParseSchema(f.event)
+		if err != nil {
+			panic(err) // A constant, which a test parses.
+		}
+		return []*schema{{schema: s, topic: t.Name, format: t.Format}}
 	}
 	var out []*schema
 	for i := range specs {
 		path := fmt.Sprintf("schemas[%d]", i)
-		if !json.Valid([]byte(specs[i].JSONSchema)) {
-			r.invalid(path+".jsonSchema", "the text is not JSON; write a JSON Schema, such as {\"type\": \"object\"}")
+		s, err := expr.ParseSchema(specs[i].JSONSchema)
+		if err != nil {
+			r.invalid(path+".jsonSchema", "%s", err)
 			continue
 		}
 		if len(specs[i].Events) > 0 && !t.hasType() {
 			r.invalid(path+".events", "the topic does not say where an event's type is found, so that no schema can be chosen by it; set event.type, or remove events")
 		}
-		out = append(out, &schema{topic: t.Name, events: specs[i].Events})
+		out = append(out, &schema{schema: s, topic: t.Name, events: specs[i].Events})
 	}
 	return out
 }

@@ -62,12 +62,12 @@ func (r reporter) upcastEvents(path string, t *topic, u *contract.Upcast) {
 	}
 }
 
-// memberName warns of names that were hardly meant: members of members are not reached by a path.
+// memberName checks the name of a member, or of a member of a member: customer.id.
 func (r reporter) memberName(path, name string) {
 	if trap := yamlTrap(name); trap != "" {
 		r.advise(path, "the member is named %q%s", name, trap)
 	}
-	if before, after, ok := strings.Cut(name, "."); ok && before != "" && after != "" {
-		r.advise(path, "%q is taken as the name of one member, with a point in it; to change a member of %s, set %s as a whole", name, before, before)
+	if slices.Contains(strings.Split(name, "."), "") {
+		r.invalid(path, "%q is no member; write its name, or names with a point between them for a member of a member, such as customer.id", name)
 	}
 }

@@ -114,7 +114,7 @@ var wrong = []struct {
 	{"format without a registry", []string{"format: CloudEvents", "format: Protobuf"}},
 	{"field of a text key", []string{"key: {format: JSON, field: id}", "key: {field: id}"}},
 	{"upcast that does nothing", []string{`- {name: older, when: "!has(event.n)", set: {nr: "0"}}`, `- {name: older, when: "!has(event.n)"}`}},
-	{"upcast of a path", []string{`set: {nr: "0"}`, `set: {"customer.name": "'x'"}`}},
+	{"upcast of half a path", []string{`set: {nr: "0"}`, `set: {"customer.": "'x'"}`}},
 	{"upcast that sets and unsets", []string{"unset: [sku]", "unset: [lines]"}},
 	{"upcast of bytes", []string{`set: {nr: "0"}`, `set: {nr: "b'0'"}`}},
 	{"upcast with meta", []string{`set: {nr: "0"}`, `set: {nr: meta.partition}`}},

@@ -23,18 +23,17 @@ func (p *Program) ConvertKey(a *Activation, t value.Type) (value.Value, error) {
 
 func (p *Program) convert(a *Activation, t value.Type, key bool) (value.Value, error) {
 	var in any
-	v, ok, f := p.evalFast(a)
-	switch {
-	case f != nil:
-		return nil, f
-	case ok:
-		if out, ok := a.columnValue(v, t, key); ok {
-			return out, nil
+	f := errFallback
+	if p.fast != nil {
+		var v fval
+		if v, f = p.fast(a); f == nil {
+			if out, ok := a.columnValue(&v, t, key); ok {
+				return out, nil
+			}
+			in, f = v.result(a)
 		}
-		in, f = v.result(a)
-	case p.IsConstant():
-		in = p.constant
-	default:
+	}
+	if f == errFallback {
 		in, f = p.evalCEL(a)
 	}
 	if f != nil {

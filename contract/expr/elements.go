@@ -20,6 +20,8 @@ type Elements struct {
 	// {"key": ..., "value": ...} per member, by key bytewise. They are valid until the
 	// next call of Program.Elements and as long as the event.
 	Items []*fastjson.Value
+	// TooMany is true where Program.Elements has failed since there are more than MaxElements.
+	TooMany bool
 
 	arena   fastjson.Arena
 	members []member
@@ -33,7 +35,7 @@ type member struct {
 // Elements evaluates a forEach into e: a list or an object of at most MaxElements.
 // Anything else, null among it, is a *Failure. Each item can be Activation.Item.
 func (p *Program) Elements(a *Activation, e *Elements) error {
-	e.Items, e.members = e.Items[:0], e.members[:0]
+	e.Items, e.members, e.TooMany = e.Items[:0], e.members[:0], false
 	e.arena.Reset()
 	v, err := p.EvalJSON(a, &e.arena)
 	if err != nil {
@@ -57,7 +59,7 @@ func (p *Program) elementsOf(v *fastjson.Value, e *Elements) *Failure {
 	case v != nil && v.Type() == fastjson.TypeObject:
 		o := v.GetObject()
 		if o.Len() > MaxElements {
-			return p.tooManyElements() // before they are sorted
+			return p.tooManyElements(e) // before they are sorted
 		}
 		o.Visit(func(k []byte, v *fastjson.Value) { e.members = append(e.members, member{string(k), v}) })
 		// Of two members of one name the first counts.
@@ -73,11 +75,12 @@ func (p *Program) elementsOf(v *fastjson.Value, e *Elements) *Failure {
 		return failf("%s is %s, expected a list or an object", p.subject(), describeJSON(v))
 	}
 	if len(e.Items) > MaxElements {
-		return p.tooManyElements()
+		return p.tooManyElements(e)
 	}
 	return nil
 }
 
-func (p *Program) tooManyElements() *Failure {
+func (p *Program) tooManyElements(e *Elements) *Failure {
+	e.TooMany = true
 	return failf("%s has more than %d elements", p.subject(), MaxElements)
 }

@@ -91,7 +91,7 @@ func (st *valueStore) timestamp(t time.Time) any {
 
 // columnValue converts the usual values as value.Type.Convert and ConvertKey do;
 // ok is false where these are to decide, and to name what is wrong.
-func (a *Activation) columnValue(v fval, t value.Type, key bool) (out value.Value, ok bool) {
+func (a *Activation) columnValue(v *fval, t value.Type, key bool) (out value.Value, ok bool) {
 	if t.Array {
 		return nil, false
 	}

@@ -4,8 +4,6 @@
 package codecs
 
 import (
-	"bytes"
-	"encoding/json"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
@@ -40,24 +38,28 @@ func (d *JSON) Decode(b []byte) (Doc, error) {
 		return Doc{}, decodeError("the payload is empty")
 	case len(b) > MaxBytes:
 		return Doc{}, errTooLong
-	case !utf8.Valid(b):
-		return Doc{}, decodeError("the payload is not valid UTF-8")
 	}
 	d.makeRoom(len(b))
-	// The parser goes first: it bounds the depth that the validator recurses to.
 	v, err := d.parser.ParseBytes(b)
-	if err != nil || fastjson.ValidateBytes(b) != nil {
-		return Doc{}, decodeError("the payload is not JSON, or is nested deeper than %d levels", MaxDepth)
+	if err != nil {
+		return Doc{}, whyNot(b)
 	}
-	escaped := bytes.IndexByte(b, '\\') >= 0
-	if escaped && bytes.IndexFunc(b, isControl) >= 0 && !json.Valid(b) {
-		// fastjson overlooks a bare control character that stands before an escape.
-		return Doc{}, decodeError("the payload is not JSON: a string contains a bare control character")
+	escaped, ok := scan(b)
+	if !ok {
+		return Doc{}, whyNot(b)
 	}
 	if escaped && halfSurrogate(b) {
 		return Doc{}, decodeError(`the payload escapes half a surrogate pair (\ud800 to \udfff)`)
 	}
 	return Doc{Value: v, Escaped: escaped}, nil
+}
+
+// whyNot says why a payload was refused.
+func whyNot(b []byte) error {
+	if !utf8.Valid(b) {
+		return decodeError("the payload is not valid UTF-8")
+	}
+	return decodeError("the payload is not JSON, or is nested deeper than %d levels", MaxDepth)
 }
 
 // makeRoom is called before a text of n bytes is parsed.
@@ -89,8 +91,6 @@ func (d *JSON) written(w *jsontext.Writer, doc *Doc) error {
 	doc.Value, doc.Escaped = v, w.Escaped()
 	return nil
 }
-
-func isControl(r rune) bool { return r < 0x20 }
 
 // halfSurrogate looks for \uD8xx without \uDCxx after it, and the other way round.
 // The text is valid JSON: a backslash occurs in strings only and starts an escape.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 	"github.com/projectionist-dev/projectionist/projectors/stores/memory"
 	"github.com/projectionist-dev/projectionist/projectors/stores/postgres"
+	"github.com/projectionist-dev/projectionist/projectors/stores/sqlite"
 )
 
 // Database is a read store that a URL names, for tools that run projections
@@ -41,10 +43,14 @@ func OpenURL(storeURL, application string) (Database, error) {
 	switch scheme {
 	case "memory":
 		return memoryDatabase{memory.New()}, nil
+	case "sqlite":
+		if rest == "" {
+			return nil, errors.New("the URL names no file: use sqlite:FILE")
+		}
+		return sqliteDatabase{sqlite.Open(rest)}, nil
 	case "postgres", "postgresql":
 		return newPostgresDatabase(storeURL, application)
 	default:
-		_ = rest
 		return nil, fmt.Errorf("no store is known by this URL: use %s", URLForms)
 	}
 }
@@ -52,6 +58,13 @@ func OpenURL(storeURL, application string) (Database, error) {
 // OpenScratch is OpenURL for a place of its own there, which Close removes: in
 // PostgreSQL two new schemas, for SQLite a new file beside the one named.
 func OpenScratch(storeURL, application string) (Database, error) {
+	if file, ok := strings.CutPrefix(storeURL, "sqlite:"); ok && file != "" && file != sqlite.Memory {
+		dir, err := os.MkdirTemp(filepath.Dir(file), "projection-test-")
+		if err != nil {
+			return nil, err
+		}
+		return scratchFile{sqliteDatabase{sqlite.Open(filepath.Join(dir, "test.db"))}, dir}, nil
+	}
 	db, err := OpenURL(storeURL, application)
 	if p, ok := db.(*postgresDatabase); ok {
 		name := "projection_test_" + strings.ToLower(rand.Text()[:10])
@@ -69,6 +82,20 @@ func (d memoryDatabase) Writer(c *contract.Contract) (stores.Writer, error) {
 }
 
 func (d memoryDatabase) Close() error { return nil }
+
+type sqliteDatabase struct{ *sqlite.Database }
+
+func (d sqliteDatabase) Admin() (stores.Admin, error) { return d.Database.Admin(), nil }
+
+// scratchFile is a database in a directory of its own.
+type scratchFile struct {
+	sqliteDatabase
+	dir string
+}
+
+func (d scratchFile) Close() error {
+	return errors.Join(d.sqliteDatabase.Close(), os.RemoveAll(d.dir))
+}
 
 type postgresDatabase struct {
 	config  postgres.Config

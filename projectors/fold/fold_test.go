@@ -140,6 +140,10 @@ func byShape(t *rapid.T, m *fold.Model, u fold.Mutation, old, want []value.Value
 				if x = old[c]; x == nil {
 					x = u.Inserted(c)
 				}
+			case fold.Concat:
+				def, _ := m.Columns[c].Default.([]value.Value)
+				list, _ := old[c].([]value.Value)
+				x = newest(&m.Columns[c], slices.Concat(list, u.Inserted(c).([]value.Value)[len(def):]))
 			default:
 				continue
 			}
@@ -154,6 +158,14 @@ func byShape(t *rapid.T, m *fold.Model, u fold.Mutation, old, want []value.Value
 	if err == nil && !same(got, want) {
 		t.Fatalf("shape %v gives\n%v, Apply gives\n%v", s, got, want)
 	}
+}
+
+// newest keeps what maxItems keeps.
+func newest(col *fold.Column, list []value.Value) []value.Value {
+	if n := col.Rules.MaxItems; n > 0 && len(list) > n {
+		return list[len(list)-n:]
+	}
+	return list
 }
 
 func touched(col *fold.Column, touch fold.Touch, u fold.Mutation, c int, x value.Value) (value.Value, error) {
@@ -177,11 +189,7 @@ func touched(col *fold.Column, touch fold.Touch, u fold.Mutation, c int, x value
 		return value.Min(x, u.Operand(c)), nil
 	case fold.Concat:
 		list, _ := x.([]value.Value)
-		list = slices.Concat(list, u.Operand(c).([]value.Value))
-		if n := col.Rules.MaxItems; n > 0 && len(list) > n {
-			list = list[len(list)-n:]
-		}
-		return list, nil
+		return newest(col, slices.Concat(list, u.Operand(c).([]value.Value))), nil
 	case fold.AddChecked:
 		lo, hi := u.Prefix(c)
 		for _, p := range []value.Value{lo, hi} {

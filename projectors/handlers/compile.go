@@ -183,6 +183,8 @@ func (b *modelBuilder) operand(o operand, src string, opts expr.Options) (operan
 		o.typ = o.typ.Elem()
 	}
 	o.injective = o.role == roleKey || o.role == roleMatch && slices.Contains(b.model.Key, o.index)
+	// contract/compile takes it for the message key itself.
+	o.spelled = o.injective && o.prg.Canonical() == "int(key)"
 	o.ruled = o.hasRules()
 	o.loads = o.prg.Uses("row")
 	if err := o.prg.CheckColumn(o.typ); err != nil {

@@ -19,7 +19,11 @@ func (e *Evaluator) run(t *topic, h *handler, keyed bool, first int, out []fold.
 		return e.element(t, h, keyed, first, out)
 	}
 	if err := h.forEach.Elements(&e.act, &e.elements); err != nil {
-		return out, false, handlerError(h.path+".forEach", err)
+		bad := handlerError(h.path+".forEach", err)
+		if e.elements.TooMany {
+			bad.Reason = ReasonTooManyEffects
+		}
+		return out, false, bad
 	}
 	defer func() { e.act.Item, e.act.Index = nil, 0 }()
 	for i, item := range e.elements.Items {

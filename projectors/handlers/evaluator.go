@@ -110,7 +110,7 @@ func (e *Evaluator) handle(tp event.TopicPartition, rec *event.Record, out []fol
 		}
 		return out, o, err
 	}
-	e.activate(t, tp, rec, &doc)
+	e.activate(t, tp, rec, &doc, o.Time)
 	hs := t.tombstones
 	if !doc.Tombstone {
 		if err := e.identify(l); err != nil {
@@ -149,15 +149,15 @@ func (e *Evaluator) handle(tp event.TopicPartition, rec *event.Record, out []fol
 	return out, o, nil
 }
 
-// activate makes the record what expressions read.
-func (e *Evaluator) activate(t *topic, tp event.TopicPartition, rec *event.Record, doc *codecs.Doc) {
+// activate makes the record what expressions read; recorded is its own time.
+func (e *Evaluator) activate(t *topic, tp event.TopicPartition, rec *event.Record, doc *codecs.Doc, recorded time.Time) {
 	a := &e.act
 	a.Event, a.Escaped, a.Key = doc.Value, doc.Escaped, doc.Key
 	a.Topic, a.Partition = tp.Topic, tp.Partition
 	a.Offset = rec.Offset
 	a.Type, a.ID, a.Time = doc.Type, doc.ID, doc.Time
 	if a.Time.IsZero() {
-		a.Time = rec.Time()
+		a.Time = recorded
 	}
 	a.Headers, a.Item, a.Index = nil, nil, 0
 	if t.needsHeaders {

@@ -34,7 +34,7 @@ func (e *Evaluator) MessageKey(topic string, rec *event.Record) ([]byte, error) 
 	if err != nil || doc.Tombstone {
 		return nil, err
 	}
-	e.activate(l.topic, event.TopicPartition{Topic: topic}, rec, &doc)
+	e.activate(l.topic, event.TopicPartition{Topic: topic}, rec, &doc, rec.Time())
 	if err := e.identify(l); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ package handlers
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/fold"
 )
 
 func TestLoad(t *testing.T) {
@@ -238,5 +240,42 @@ func TestFirstMember(t *testing.T) {
 		return r
 	}(), cmp.AllowUnexported(reads{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Batches are closed by what their effects hold: what a loader says must be near what it takes (Law 10).
+func TestLoaderBytes(t *testing.T) {
+	for name, h := range map[string]contract.Handler{
+		"row alone":        {Set: exprs("note", "row.status")},
+		"row and a member": {Set: exprs("note", "row.status + event.x")},
+		"whole event":      {Set: exprs("doc", "row.n == 0 ? event : null")},
+		"operands":         {Set: exprs("note", "row.status", "doc", "event.big"), Append: exprs("tags", "event.big"), Min: exprs("price", "event.p")},
+		"elements":         {ForEach: "[1,2,3]", Set: exprs("note", "string(item) + row.status + event.big")},
+	} {
+		p := compile(t, one(items(h)))
+		ev := p.NewEvaluator()
+		held := make([]fold.Loader, 0, 6000)
+		heap := func() int64 {
+			for range 3 { // pools give up what they hold in two
+				runtime.GC()
+			}
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc) //nolint:gosec // far below
+		}
+		before := heap()
+		said := 0
+		for i := range 2000 {
+			for _, e := range mustHandle(t, ev, fmt.Sprintf(`{"id":"%d","x":"%d","p":%d.5,"big":"%0300d"}`, i, i, i, i)) {
+				held = append(held, e.Load)
+				said += e.Load.Bytes()
+			}
+		}
+		took := float64(heap() - before)
+		t.Logf("%s: %d loaders say %d bytes each and take %.0f", name, len(held), said/len(held), took/float64(len(held)))
+		if ratio := float64(said) / took; ratio < 0.6 || ratio > 2 {
+			t.Errorf("%s: the loaders say %d bytes and take %.0f", name, said, took)
+		}
+		runtime.KeepAlive(held)
 	}
 }

@@ -41,6 +41,8 @@ type operand struct {
 	typ value.Type
 	// injective converts as key columns are.
 	injective bool
+	// spelled is true for int(key): 07 is another message key than 7, and would be the same row.
+	spelled bool
 	// ruled is true where the result has to be looked at after it was converted.
 	ruled bool
 	// loads is true where the expression reads row.
@@ -75,7 +77,11 @@ func (o *operand) convert(a *expr.Activation) (value.Value, error) {
 			return nil, err
 		}
 	}
-	return o.prg.ConvertKey(a, o.typ)
+	v, err := o.prg.ConvertKey(a, o.typ)
+	if err == nil && o.spelled && o.typ.Format(v) != string(a.Key) {
+		return nil, fmt.Errorf("%s is not written as that number usually is, so that two message keys could become one row: use key, in a text column", subject(o.prg))
+	}
+	return v, err
 }
 
 // settle converts a constant when the spec is compiled.

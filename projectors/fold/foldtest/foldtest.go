@@ -204,7 +204,7 @@ func change(r *rapid.T, column int, c *fold.Column) fold.Change {
 		ops = append(ops, fold.OpMax, fold.OpMin)
 	}
 	if c.Type.CanAppend() {
-		ops = append(ops, fold.OpAppend, fold.OpAppend)
+		ops = append(ops, fold.OpAppend, fold.OpAppend, fold.OpAppend, fold.OpAppend)
 	}
 	if c.Type.CanMerge() {
 		ops = append(ops, fold.OpMerge, fold.OpMerge)

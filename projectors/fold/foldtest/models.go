@@ -60,6 +60,7 @@ func ContractModels() []contract.Model {
 			{Name: "recent", Type: "text[]", MaxItems: 3},
 			{Name: "uniq", Type: "text[]", Distinct: true, Default: s(`["b"]`)},
 			{Name: "last", Type: "int64[]", MaxItems: 2, Distinct: true},
+			{Name: "tail", Type: "text[]", MaxItems: 2, Default: s(`["b"]`)},
 		},
 		Indexes: []contract.Index{{Columns: []string{"state"}}},
 	}, {

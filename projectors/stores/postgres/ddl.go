@@ -255,14 +255,6 @@ func newView(schema string, c *contract.Contract, tables []*table, model int) vi
 	return v
 }
 
-func (v view) names() []string {
-	out := make([]string, len(v.columns))
-	for i, c := range v.columns {
-		out[i] = c.name
-	}
-	return out
-}
-
 func createView(schema, name string, v view) string {
 	return "CREATE OR REPLACE VIEW " + quote(schema, name) + " AS " + v.query
 }

@@ -12,9 +12,13 @@
 //     raises: a commit that does not hold the epoch, token, expected position and
 //     held version of each of its partitions changes nothing (Law 3).
 //   - Locks are taken in one order: positions by topic and partition, then rows
-//     by model and key (CORRECTNESS 2).
+//     by model and key (CORRECTNESS 2). Commits with fan-outs, which cannot keep to it,
+//     exclude the others of their revision.
+//   - A row that was read is locked until the commit, and one that was read as absent
+//     is inserted only where it still is: otherwise the transaction is run again, loaders and all.
 //   - Statement texts depend on the shape of a mutation, never on how many rows
 //     a batch has, so that each is prepared once per connection.
+//   - What a fan-out holds in memory does not depend on how many rows match.
 //   - Every identifier is quoted and schema-qualified, and search_path is
 //     pg_catalog in every transaction: no object of another role is ever called.
 //   - No error carries a value: PostgreSQL's own messages may, so they are

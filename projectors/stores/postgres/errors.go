@@ -37,7 +37,6 @@ const (
 	stateNotNullViolation = "23502"
 	stateUniqueViolation  = "23505"
 	stateUndefinedTable   = "42P01"
-	stateInvalidTable     = "42P16" // a view cannot be replaced by this one
 	stateUndefinedSchema  = "3F000"
 	stateDuplicateTable   = "42P07"
 	stateDuplicateObject  = "42710"

@@ -285,29 +285,19 @@ WHERE n.nspname = $1 AND c.relname = $2 AND k.contype IN ('u', 'c') ORDER BY 1`,
 	return nil
 }
 
-// view makes the view of a model, or replaces one that shows something else.
+// view makes the view of a model. One that is there shows what it has to: a
+// contract with other joins or columns is another revision.
 func (p *preparation) view(ctx context.Context, t *table) error {
 	there, err := p.ours(ctx, t.model, "view")
 	if err != nil {
 		return err
 	}
-	if err := checkName("models["+t.model+"].name", t.model); err != nil {
-		return err
-	}
 	v := newView(p.cfg.Schema, p.contract, p.tables, t.index)
-	current := p.current
-	if there {
-		if there, err = p.shows(ctx, t, v); err != nil {
+	if !there {
+		if err := checkName("models["+t.model+"].name", t.model); err != nil {
 			return err
 		}
-		p.current = current
-	}
-	if !there {
 		if _, err := p.tx.Exec(ctx, createView(p.cfg.Schema, t.model, v)); err != nil {
-			if _, code := sqlState(err); code == stateInvalidTable {
-				return &stores.EnvironmentError{Reason: ReasonInvalidDefinition, Message: fmt.Sprintf(
-					"the view %s shows other columns, and PostgreSQL adds columns to a view at its end only: let its readers know, and drop it; it is then made again", current)}
-			}
 			return err
 		}
 		if err := p.record(ctx, t.model, "view", t.model); err != nil {
@@ -315,25 +305,6 @@ func (p *preparation) view(ctx context.Context, t *table) error {
 		}
 	}
 	return p.comment(ctx, "VIEW", t.model, t.viewComments(p.contract.Projection, v))
-}
-
-// shows tells whether a view that is there is what v says. To replace it in vain
-// would wait for its readers. Definitions are compared as the server prints them.
-func (p *preparation) shows(ctx context.Context, t *table, v view) (bool, error) {
-	scratch := constraintName(t.name, "view", v.names())
-	if _, err := p.ours(ctx, scratch, "view"); err != nil {
-		return false, err
-	}
-	if _, err := p.tx.Exec(ctx, createView(p.cfg.Schema, scratch, v)); err != nil {
-		return false, err
-	}
-	var same bool
-	if err := p.tx.QueryRow(ctx, "SELECT pg_get_viewdef($1::regclass) = pg_get_viewdef($2::regclass)",
-		quote(p.cfg.Schema, t.model), quote(p.cfg.Schema, scratch)).Scan(&same); err != nil {
-		return false, err
-	}
-	_, err := p.tx.Exec(ctx, "DROP VIEW "+quote(p.cfg.Schema, scratch))
-	return same, err
 }
 
 // positions makes the rows of a new revision and records how many there are.

@@ -14,7 +14,9 @@ import (
 // queueRows queues a batch's statements, segment by segment: first the rows,
 // model by model, then the fan-outs. It flushes where rows have to be read first.
 func (w *Writer) queueRows(p *pipeline, b *fold.Batch) error {
-	for _, s := range b.Segments() {
+	segments := b.Segments()
+	w.queueOrder(p, segments)
+	for _, s := range segments {
 		if err := w.queueSegment(p, s); err != nil {
 			return err
 		}

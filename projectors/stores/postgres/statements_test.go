@@ -30,6 +30,25 @@ func goldenContract() *contract.Contract {
 				{Name: "best", Type: "text"}, {Name: "log", Type: "text[]", Default: def(`["made"]`)}, {Name: "info", Type: "json"},
 			},
 			Indexes: []contract.Index{{Columns: []string{"status", "n"}}},
+			Joins: []contract.Join{
+				{Model: "price", Match: map[string]string{"sku": "status"}, Set: map[string]string{"price": "amount", "currency": "currency"}},
+				{Model: `Order "x"`, Match: map[string]string{"id": "best", "day": "day"}, Set: map[string]string{"best's": "status"}},
+			},
+		}, {
+			Name: "price", Key: []string{"sku"},
+			Columns: []contract.Column{
+				{Name: "sku", Type: "text"}, {Name: "version", Type: "int64"}, {Name: "amount", Type: "decimal(12,2)", NotNull: true, Min: def("0.00")},
+				{Name: "currency", Type: "text", Default: def("EUR"), NotNull: true, Enum: []string{"EUR", "it's"}},
+				{Name: "score", Type: "int32", Min: def("-5"), Max: def("100")}, {Name: "first", Type: "time"}, {Name: "last", Type: "text"},
+				{Name: "recent", Type: "int64[]", MaxItems: 3}, {Name: "seen", Type: "text[]"}, {Name: "address", Type: "text", Native: "inet", Default: def("::1")},
+				{Name: "code", Type: "text", Native: "varchar(3)"},
+			},
+			Indexes: []contract.Index{
+				{Columns: []string{"last", "currency"}, Unique: true}, {Columns: []string{"last"}, Method: "Hash"}, {Columns: []string{"recent"}, Method: "GIN"},
+				{Columns: []string{"address"}, Method: "GiST"}, {Columns: []string{"first"}, Method: "BRIN"},
+			},
+			Versions: []contract.VersionGroup{{Column: "version", Columns: []string{"amount", "currency"}}},
+			Handlers: []contract.Handler{{Name: "withdrawn", Delete: true, VersionBy: &contract.VersionBy{Column: "version", Value: "event.version"}}},
 		}},
 	}
 }
@@ -37,10 +56,11 @@ func goldenContract() *contract.Contract {
 // The texts of all shapes are golden: they are what each connection prepares.
 func TestGoldenSQL(t *testing.T) {
 	c := goldenContract()
-	tab, err := newTable(c, 0)
+	tables, err := newTables(c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	tab, price := tables[0], tables[1]
 	models, err := fold.ModelsOf(c)
 	if err != nil {
 		t.Fatal(err)
@@ -53,23 +73,37 @@ func TestGoldenSQL(t *testing.T) {
 		return fold.Change{Column: col, Op: op, Operand: v}
 	}
 	all := []fold.Change{ch(2, fold.OpSet, "s"), ch(3, fold.OpAdd, int64(1)), ch(5, fold.OpMax, "m"), ch(6, fold.OpAppend, "l")}
-	shapeOf := func(effects ...fold.Effect) fold.Group {
+	shape := func(model int, key []value.Value, effects ...fold.Effect) fold.Group {
 		b := fold.NewBatch(models)
 		for _, e := range effects {
-			e.Key = []value.Value{"k", day}
+			e.Model, e.Key = model, key
 			if err = b.Apply(e); err != nil {
 				t.Fatal(err)
 			}
 		}
-		return fold.GroupByShape(b.Rows(0))[0]
+		return fold.GroupByShape(b.Segments()[0].Rows(model))[0]
+	}
+	shapeOf := func(effects ...fold.Effect) fold.Group { return shape(0, []value.Value{"k", day}, effects...) }
+	priceOf := func(effects ...fold.Effect) fold.Group { return shape(1, []value.Value{"k"}, effects...) }
+	more := []fold.Change{
+		ch(2, fold.OpSetOnce, value.Value(nil)), ch(4, fold.OpAdd, int64(1)), ch(5, fold.OpMin, value.TimeOfDay(1)), ch(6, fold.OpMin, "m"),
+		ch(7, fold.OpAppend, int64(1)), ch(8, fold.OpAppend, "s"), ch(9, fold.OpSet, "10.0.0.1"), ch(10, fold.OpSetOnce, "abc"),
 	}
 	var out strings.Builder
 	show := func(name, sql string) { fmt.Fprintf(&out, "-- %s\n%s\n\n", name, sql) }
-	show("table", createTable("shop", tab))
-	show("index", createIndex("shop", tab, tab.indexes[0]))
-	show("view", createView("shop", tab.model, newView("shop", c, []*table{tab}, 0)))
+	for i, t := range tables {
+		show("table", createTable("shop", t))
+		for _, ix := range t.indexes {
+			show("index", createIndex("shop", t, ix))
+		}
+		show("view", createView("shop", t.model, newView("shop", c, tables, i)))
+	}
 	show("lock", tab.sqlLock("shop"))
 	show("load", tab.sqlLoad("shop"))
+	show("load, native", price.sqlLoad("shop"))
+	show("match", tab.sqlMatch("shop", []int{2, 6}, false))
+	show("match, after a key", tab.sqlMatch("shop", []int{2}, true))
+	show("match, native", price.sqlMatch("shop", []int{9}, true))
 	show("write back", tab.sqlWriteBack("shop"))
 	show("create", tab.sqlCreate("shop"))
 	for _, g := range []struct {
@@ -77,6 +111,8 @@ func TestGoldenSQL(t *testing.T) {
 		arms  fold.Arms
 		group fold.Group
 	}{
+		{"update, more touches", fold.Update, priceOf(fold.Effect{IgnoreAbsent: true, Changes: more})},
+		{"upsert, more touches", fold.Upsert, priceOf(fold.Effect{Changes: more})},
 		{"delete", fold.Delete, shapeOf(fold.Effect{Delete: true})},
 		{"update", fold.Update, shapeOf(fold.Effect{IgnoreAbsent: true, Changes: all})},
 		{"replace", fold.Replace, shapeOf(fold.Effect{Delete: true}, fold.Effect{Changes: all})},
@@ -86,7 +122,11 @@ func TestGoldenSQL(t *testing.T) {
 		if g.group.Shape.Arms != g.arms {
 			t.Fatalf("%s has arms %s", g.name, g.group.Shape.Arms)
 		}
-		sql, params := tab.statement("shop", g.group)
+		of := tab
+		if strings.HasSuffix(g.name, "more touches") {
+			of = price
+		}
+		sql, params := of.statement("shop", g.group)
 		if n := strings.Count(sql, "unnest("); n != len(params) {
 			t.Errorf("%s: %d parameters for %d arrays", g.name, len(params), n)
 		}
@@ -114,7 +154,7 @@ func TestNamesAreInjectiveAndFit(t *testing.T) {
 	seen := map[string]bool{}
 	for _, table := range []string{"a", "a_b", strings.Repeat("ä", 31), strings.Repeat("x", 63), strings.Repeat("x", 62) + "y"} {
 		for _, cols := range [][]string{{"a"}, {"a", "b"}, {"b", "a"}, {"a,b"}, {`a","b`}} {
-			for _, purpose := range []string{"idx", "key"} {
+			for _, purpose := range []string{"idx", "key", purposeUnique, purposeRange, purposeNotNull} {
 				n := constraintName(table, purpose, cols)
 				if len(n) > MaxIdentifierBytes || seen[n] {
 					t.Fatalf("%q is too long or there twice", n)

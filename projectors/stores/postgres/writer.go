@@ -30,6 +30,8 @@ type Writer struct {
 	tables   []*table
 	pool     *pgxpool.Pool
 	sql      texts
+	// fanOutKey is the lock that keeps commits with fan-outs apart, nil where there are none.
+	fanOutKey *int64
 	// id is projections.id, 0 before it is known.
 	id atomic.Int64
 
@@ -51,7 +53,7 @@ func OpenWriter(cfg Config, c *contract.Contract) (*Writer, error) {
 	if w.tables, err = newTables(c); err != nil {
 		return nil, err
 	}
-	w.sql = newTexts(full)
+	w.sql, w.fanOutKey = newTexts(full), fanOutKey(full.Schema, c, w.tables)
 	w.pool, err = connect(full)
 	return w, err
 }

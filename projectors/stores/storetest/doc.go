@@ -8,5 +8,7 @@
 //
 // The suite knows only stores.Admin and stores.Writer, and through Database
 // what an onlooker could do to a store: read rows, make a foreign relation,
-// delete a position row. Each case gets an empty database of its own.
+// delete a position row. Each scenario gets an empty database of its own. What a
+// store cannot do its Harness declares, with the reason; nothing is skipped otherwise.
+// The number of cases is printed at the end.
 package storetest

@@ -27,6 +27,7 @@ func grouped() []contract.Model {
 	return []contract.Model{
 		{
 			Name: "item", Key: []string{"id"}, Indexes: []contract.Index{{Columns: []string{"group"}}},
+			Handlers: []contract.Handler{{Name: "moved", Where: map[string]string{"group": "event.group"}}},
 			Columns: []contract.Column{
 				{Name: "id", Type: "text"}, {Name: "group", Type: "text"},
 				{Name: "count", Type: "int64", Default: ptr("0")}, {Name: "log", Type: "text[]"},
@@ -84,10 +85,12 @@ func fanOutOrder(t *testing.T, h Harness) {
 			{Model: 1, Where: []fold.Match{{Column: 1, Value: "g"}}, Delete: true}, {Model: 1, Key: []value.Value{int64(2), "g"}}, bump("g", "2"),
 		},
 	}
+	f := h.open(t, grouped())
 	for name, effects := range histories {
 		t.Run(name, func(t *testing.T) {
+			f.TB = t
 			for _, size := range []int{len(effects), 1, 2, 3} {
-				f := h.open(t, grouped())
+				f.clear()
 				n := naive.New(f.models)
 				for part := range slices.Chunk(effects, size) {
 					f.both(n, part...)
@@ -96,6 +99,7 @@ func fanOutOrder(t *testing.T, h Harness) {
 			}
 		})
 	}
+	f.TB = t
 }
 
 // counting2 is counting for grouped.
@@ -109,7 +113,7 @@ func counting2(id string) fold.Effect {
 // fanOutManyRows touches more rows than a store would hold in memory at a time,
 // and each of them once, though it changes what it finds them by.
 func fanOutManyRows(t *testing.T, h Harness) {
-	const n = 3_500
+	const n = 11_000
 	f := h.open(t, grouped())
 	var effects []fold.Effect
 	for i := range n {

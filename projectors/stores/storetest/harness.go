@@ -44,6 +44,8 @@ const (
 	Reads Capability = "Reads"
 	// NativeTypes: columns may have types of the database's own (contract.Column.Native).
 	NativeTypes Capability = "NativeTypes"
+	// CaseSensitiveNames: names may differ in nothing but the case of letters.
+	CaseSensitiveNames Capability = "CaseSensitiveNames"
 )
 
 // Native is a column type of a database.

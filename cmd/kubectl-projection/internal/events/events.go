@@ -108,11 +108,11 @@ func (m *Maker) topic(name string) (*contract.Topic, error) {
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(m.topics)), ", ")
 	if name == "" {
-		return nil, fmt.Errorf("the event says no topic, and there are several: %s", names)
+		return nil, fmt.Errorf("the event says no topic, and there are several (%s); give topic", names)
 	}
 	t := m.topics[name]
 	if t == nil {
-		return nil, fmt.Errorf("there is no topic %q here; there is %s", name, names)
+		return nil, fmt.Errorf("there is no topic %q here; the topics are %s", name, names)
 	}
 	return t, nil
 }
@@ -228,7 +228,7 @@ func jsonProblem(err error) string {
 	var syntax *json.SyntaxError
 	var wrong *json.UnmarshalTypeError
 	switch {
-	case errors.As(err, &syntax):
+	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF):
 		return "it is not JSON"
 	case errors.As(err, &wrong):
 		return "field " + wrong.Field + " has the wrong type"

@@ -34,6 +34,12 @@ var (
 // clock are names of functions that give another value each time; CEL has none of them here (Law 1).
 var clock = []string{"now", "today", "time", "currentTime", "currentTimestamp", "uuid", "uuidv4", "random", "rand"}
 
+// operators are those of other languages, and what CEL has in their place.
+var operators = map[string]string{
+	"and": "&&", "or": "||", "not": "!", "AND": "&&", "OR": "||", "NOT": "!", "if": "condition ? value : other", "IF": "condition ? value : other",
+	"case": "condition ? value : other", "CASE": "condition ? value : other", "is": "== null", "IS": "== null",
+}
+
 // split takes a message of the compiler apart into what is wrong and what to do.
 func split(message string) (wrong, fix string) {
 	message = columnPrefix.ReplaceAllString(message, "")
@@ -45,7 +51,7 @@ func split(message string) (wrong, fix string) {
 }
 
 // expressionHint says more about an expression than the compiler of expressions, which does not know what stands around it.
-func expressionHint(message, fix, text string, column int) (better, hint string) {
+func expressionHint(message, fix, text string, column int, quoted bool) (better, hint string) {
 	message = expecting.ReplaceAllString(message, "")
 	rest := text[column-1:]
 	if m := undeclared.FindStringSubmatch(message); m != nil {
@@ -54,12 +60,17 @@ func expressionHint(message, fix, text string, column int) (better, hint string)
 			return "there is no function " + name, "an expression gives the same for the same event, today and in a rebuild: use meta.time or meta.id"
 		case strings.HasPrefix(rest, name+"("):
 			return "there is no function " + name, "docs/expressions.md lists the functions"
-		case name == text || word.MatchString(text) && strings.HasPrefix(text, name):
-			return message, fmt.Sprintf(`for the text %s write "'%s'", since YAML takes the outer quotes away; otherwise %s`, text, text, fix)
+		case word.MatchString(text) && strings.HasPrefix(text, name) && quoted:
+			return message, fmt.Sprintf(`for the text %[1]s write "'%[1]s'", since YAML takes the outer quotes away; for a member of the payload, event.%[1]s`, text)
+		case word.MatchString(text) && strings.HasPrefix(text, name):
+			return message, fmt.Sprintf(`for a member of the payload write event.%[1]s; for the text %[1]s, "'%[1]s'"`, text)
 		}
 	}
 	if fix != "" {
 		return message, fix
+	}
+	if operator, ok := operators[rest[:min(wordLength(rest), len(rest))]]; ok {
+		return message, "write " + operator
 	}
 	if from := max(0, column-2); assignment.MatchString(text[min(from, len(text)):]) {
 		return message, "write == to compare"
@@ -86,6 +97,31 @@ func (l *linter) nearColumn(o *manifests.Object, path, message string) string {
 		}
 	}
 	return ""
+}
+
+// unknownType is how the compiler names a column type that it does not know.
+var unknownType = regexp.MustCompile(`^unknown type "([A-Za-z0-9_ ]*)`)
+
+// databaseTypes are the types of databases and languages, for those of columns.
+var databaseTypes = map[string]string{
+	"varchar": "text", "char": "text", "string": "text", "citext": "text", "int": "int32 or int64", "integer": "int32", "long": "int64",
+	"bigint": "int64", "smallint": "int32", "serial": "int64", "number": "decimal(p,s)", "numeric": "decimal(p,s)", "money": "decimal(p,s)",
+	"decimal": "decimal(p,s), such as decimal(12,2)", "double": "float64", "float": "float64", "real": "float64", "boolean": "bool",
+	"timestamptz": "timestamp", "datetime": "timestamp", "instant": "timestamp", "jsonb": "json", "object": "json", "map": "json", "bytea": "bytes",
+	"blob": "bytes", "binary": "bytes", "array": "text[]", "list": "text[]", "guid": "uuid",
+}
+
+// nearType gives the column type that an unknown one probably stands for; empty where none is near.
+func nearType(message string) string {
+	m := unknownType.FindStringSubmatch(message)
+	if m == nil {
+		return ""
+	}
+	name, _, _ := strings.Cut(strings.ToLower(m[1]), " ")
+	if t, ok := databaseTypes[name]; ok {
+		return t
+	}
+	return schemas.Nearest(name, []string{"text", "bool", "int32", "int64", "float64", "timestamp", "date", "time", "uuid", "json", "bytes"})
 }
 
 // wordStart moves a byte of an expression, from 1, from the bracket of a call to the function's name.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/ptest"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/schemas"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/workspace"
 	"github.com/projectionist-dev/projectionist/contract/compile"
@@ -34,6 +35,7 @@ func Run(set *manifests.Set) (*Report, error) {
 	l.workspace = workspace.New(set)
 	l.tables()
 	l.compile()
+	l.tests()
 	l.report.finish()
 	return l.report, nil
 }
@@ -95,9 +97,6 @@ func below(path string) string { return strings.TrimPrefix(path, "spec.") }
 
 // admit asks the API server's code about one resource.
 func (l *linter) admit(o *manifests.Object) error {
-	if o.Kind == manifests.KindProjectionTest {
-		return nil
-	}
 	if !slices.Contains(schemas.Kinds, o.Kind) {
 		l.unknownKind(o)
 		return nil
@@ -126,7 +125,7 @@ func (l *linter) admit(o *manifests.Object) error {
 		}
 		atKey := r.Type == field.ErrorTypeForbidden || r.Type == field.ErrorTypeRequired
 		l.field(o, r.Path, atKey, Finding{Severity: Error, Reason: ReasonRefused, Message: r.Message, Fix: l.quoted(o, r)})
-		l.refused[o] = append(l.refused[o], scope(o.Named(r.Path)))
+		l.refused[o] = append(l.refused[o], reach(r, o.Named(r.Path)))
 		if r.Meant != "" {
 			l.refused[o] = append(l.refused[o], scope(o.Named(r.Meant)))
 		}
@@ -160,11 +159,24 @@ func (l *linter) quoted(o *manifests.Object, r schemas.Refusal) string {
 }
 
 func (l *linter) unknownKind(o *manifests.Object) {
-	fix := "the kinds are " + strings.Join(schemas.Kinds, ", ") + ", and ProjectionTest for the command line"
-	if near := schemas.Nearest(o.Kind, append(slices.Clone(schemas.Kinds), manifests.KindProjectionTest)); near != "" {
+	fix := "the kinds are " + strings.Join(schemas.Kinds, ", ")
+	if near := schemas.Nearest(o.Kind, schemas.Kinds); near != "" {
 		fix = "did you mean " + near + "?"
 	}
 	l.field(o, "kind", false, Finding{Severity: Error, Reason: ReasonRefused, Message: "there is no such kind in " + v1alpha1.GroupName, Fix: fix})
+}
+
+// reach gives what a refusal makes doubtful: the field alone where its value is wrong and of the right type.
+func reach(r schemas.Refusal, path string) string {
+	switch r.Type {
+	case field.ErrorTypeNotSupported, field.ErrorTypeInvalid, field.ErrorTypeTooLong:
+		return path
+	case field.ErrorTypeTypeInvalid:
+		if r.Fix == schemas.FixQuote {
+			return path
+		}
+	}
+	return scope(path)
 }
 
 // scope widens the path of a refused field to all that depends on it: the handler for a field of one, the model for
@@ -191,6 +203,26 @@ func (l *linter) settled(o *manifests.Object, path string) bool {
 // open tells whether something below a field was refused already.
 func (l *linter) open(o *manifests.Object, path string) bool {
 	return slices.ContainsFunc(l.refused[o], func(refused string) bool { return strings.HasPrefix(refused, path) })
+}
+
+// tests checks ProjectionTests as far as nothing runs.
+func (l *linter) tests() {
+	for _, o := range l.set.Objects {
+		if o.Kind != manifests.KindProjectionTest || len(l.refused[o]) > 0 {
+			continue
+		}
+		t, problems := ptest.Load(o)
+		for _, p := range problems {
+			l.problem(p)
+		}
+		if _, err := l.workspace.Projection(t.Dir(), t.Metadata.Namespace, t.Spec.Projection); err != nil {
+			message, fix := split(err.Error())
+			if near := schemas.Nearest(t.Spec.Projection, l.names(manifests.KindProjection)); near != "" {
+				fix = "did you mean " + near + "? Otherwise " + fix
+			}
+			l.field(o, "spec.projection", false, Finding{Severity: Error, Reason: compile.ReasonReferenceMissing, Message: message, Fix: fix})
+		}
+	}
 }
 
 // compile asks the compiler about every projection, and about every topic.
@@ -234,6 +266,9 @@ func (l *linter) compiled(o *manifests.Object, around map[string]*manifests.Obje
 		o = other
 	}
 	path := specPath(p.Path)
+	if p.Reason == compile.ReasonReferenceMissing && strings.Contains(p.Message, `""`) {
+		return // a reference without a name, of which the schema has told
+	}
 	if l.settled(o, o.Named(path)) || p.Reason == compile.ReasonReferenceMissing && l.open(o, o.Named(path)) ||
 		p.Severity == compile.Advice && l.open(o, modelOf(path)) {
 		return
@@ -242,10 +277,16 @@ func (l *linter) compiled(o *manifests.Object, around map[string]*manifests.Obje
 	text := o.Locate(path).Text()
 	if p.Column > 0 && p.Column <= len(text)+1 {
 		p.Column = wordStart(text, p.Column)
-		message, fix = expressionHint(message, fix, text, p.Column)
+		message, fix = expressionHint(message, fix, text, p.Column, o.Locate(path).Quoted())
 	}
 	if fix == "" && strings.HasPrefix(message, "type mismatch") {
 		fix = "correct the expression, or the column's type"
+	}
+	if s, err := schemas.For(o.Kind); err == nil && fix == "" && p.Severity == compile.Error {
+		fix = s.Example(path)
+	}
+	if near := nearType(message); near != "" {
+		fix = "did you mean " + near + "? " + capital(fix)
 	}
 	if near := l.nearColumn(o, path, message); near != "" {
 		fix = "did you mean " + near + "? Otherwise " + fix
@@ -254,10 +295,18 @@ func (l *linter) compiled(o *manifests.Object, around map[string]*manifests.Obje
 	if p.Reason == compile.ReasonReferenceMissing {
 		path, f.Fix = l.missing(o, path, fix)
 	}
+	if at, _ := pointAt(o.Locate(path), false); l.refusedAt(at) {
+		return
+	}
 	l.field(o, path, false, f)
 	if p.Column > 0 {
 		l.pointInto(o, path, p.Column)
 	}
+}
+
+// refusedAt tells whether the API server, too, says something about the place.
+func (l *linter) refusedAt(at manifests.Position) bool {
+	return slices.ContainsFunc(l.report.Findings, func(f Finding) bool { return f.Position == at && f.Reason == ReasonRefused })
 }
 
 // modelOf gives the path of the model that a field is in, or its own.

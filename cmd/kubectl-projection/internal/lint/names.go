@@ -62,6 +62,17 @@ func (l *linter) tables() {
 	}
 }
 
+// names lists the resources of a kind.
+func (l *linter) names(kind string) []string {
+	var out []string
+	for _, o := range l.set.Objects {
+		if o.Kind == kind {
+			out = append(out, o.Name)
+		}
+	}
+	return out
+}
+
 // missing says where the target of a reference was looked for, and what is there.
 func (l *linter) missing(o *manifests.Object, path, fix string) (at, better string) {
 	place := o.Locate(path)
@@ -110,4 +121,4 @@ func referred(path string) string {
 	}
 }
 
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+func capital(s string) string { return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):] }

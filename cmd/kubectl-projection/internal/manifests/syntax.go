@@ -63,6 +63,8 @@ func syntaxFix(line, message string) string {
 		return "indent with spaces"
 	case strings.Contains(message, "mapping value") || strings.Contains(message, "map value"):
 		return "put a value that holds a colon and a space into quotes, and check the indentation"
+	case strings.Contains(message, "node content") || strings.Contains(message, "map content"):
+		return "an expression that begins with -, or holds commas, colons, brackets or quotes, needs quotes around it as a whole"
 	case strings.Contains(message, "'}'") || strings.Contains(message, "']'") || strings.Contains(message, "bracket"):
 		return "close the bracket; an expression with quotes, commas, brackets or a colon needs quotes around it as a whole"
 	case strings.Contains(message, "text"):

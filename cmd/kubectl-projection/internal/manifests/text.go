@@ -18,6 +18,11 @@ func (p Place) Text() string {
 	return p.node.Value
 }
 
+// Quoted tells whether the value stands in quotes.
+func (p Place) Quoted() bool {
+	return p.node != nil && p.node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
+}
+
 // Flow tells whether the value stands in brackets behind its name.
 func (p Place) Flow() bool { return p.node != nil && p.node.Style&yaml.FlowStyle != 0 }
 

@@ -156,7 +156,7 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 			return err
 		}
 	} else if s = string(data); data[0] == '{' || data[0] == '[' {
-		return &json.UnmarshalTypeError{Value: "object or list", Type: stringType, Field: "key"}
+		return &json.UnmarshalTypeError{Value: "object or list", Type: stringType}
 	}
 	k.Text = &s
 	return nil

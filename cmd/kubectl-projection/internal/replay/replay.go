@@ -96,8 +96,9 @@ type Result struct {
 const owner = "kubectl-projection"
 
 // Run makes the projection's tables anew in the database, applies the events in
-// their order and reads the rows. Errors are of the surroundings.
-func Run(ctx context.Context, p *Projection, db connect.Database, given []events.Event, o Options) (*Result, error) {
+// their order, reads the rows, and drops the tables: the next projection may have
+// models of the same names. Errors are of the surroundings.
+func Run(ctx context.Context, p *Projection, db connect.Database, given []events.Event, o Options) (_ *Result, err error) {
 	admin, err := db.Admin()
 	if err != nil {
 		return nil, err
@@ -112,6 +113,10 @@ func Run(ctx context.Context, p *Projection, db connect.Database, given []events
 	if _, err := admin.Retire(ctx, p.Contract.Projection); err != nil {
 		return nil, err
 	}
+	defer func() {
+		_, failed := admin.Retire(ctx, p.Contract.Projection)
+		err = errors.Join(err, failed)
+	}()
 	if _, err := admin.Prepare(ctx, p.Contract, r.starts()); err != nil {
 		return nil, err
 	}

@@ -93,11 +93,11 @@ func (v *View) ID(row []value.Value) string {
 	return string(b)
 }
 
-// Rest is a row but for its key.
+// Rest is a row but for its key and its NULLs.
 func (v *View) Rest(row []value.Value) string {
 	var parts []string
 	for i, c := range v.Columns {
-		if !v.IsKey(i) {
+		if !v.IsKey(i) && row[i] != nil {
 			parts = append(parts, c.Name+" "+v.Text(i, row[i]))
 		}
 	}

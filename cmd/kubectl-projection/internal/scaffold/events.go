@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 )
 
 // Limits of what is looked at, and of what is written.
@@ -65,7 +67,7 @@ func fromEvents(values []any) (*Source, error) {
 	if len(records) == 0 {
 		return nil, errors.New("there is no event with a payload")
 	}
-	s.Origin = fmt.Sprintf("a sample of %d events", len(records))
+	s.Origin = "a sample of " + output.Count(len(records), "event")
 	s.cloudEvents(records)
 	typeField := s.nameTypes(records)
 	s.collect(records, typeField)

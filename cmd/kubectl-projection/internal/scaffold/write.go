@@ -110,7 +110,7 @@ spec:
     # tls: {caSecretRef: {name: kafka-ca, key: ca.crt}}
     # authentication: {mechanism: SCRAM-SHA-512, secretRef: {name: kafka-user}}
 ---
-` + header + `ReadStore
+` + schemaComment + header + `ReadStore
 metadata:
   name: reads
 spec:

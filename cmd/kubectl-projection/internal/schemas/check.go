@@ -174,6 +174,8 @@ var kinds = map[string]string{
 func (c *checker) invalid(e *field.Error, n node) {
 	given, _ := e.BadValue.(string)
 	switch {
+	case strings.Contains(e.Detail, "must be an object for an array of list-type map"):
+		return // that an item is no map is said already
 	case strings.Contains(e.Detail, "must be of type "):
 		c.refuse(field.ErrorTypeTypeInvalid, e.Field, typeFix(n, given), "%s must be %s, and is %s", last(e.Field), kinds[n.Type], kindOf(given))
 	case strings.Contains(e.Detail, "should match"):
@@ -242,6 +244,9 @@ func (c *checker) duplicate(e *field.Error, n node) {
 	if !ok {
 		c.refuse(e.Type, e.Field, "remove one", "%v is in the list twice", e.BadValue)
 		return
+	}
+	if len(m) == 0 {
+		return // neither has what tells them apart, which is said already
 	}
 	var keys []string
 	for k, v := range m {

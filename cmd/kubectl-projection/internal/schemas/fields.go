@@ -77,6 +77,9 @@ func (n node) example() string {
 	return ""
 }
 
+// Example shows what a field may hold, "for example: ..."; empty where its description has no example.
+func (s *Schema) Example(path string) string { return s.at(path).example() }
+
 func (n node) enum() []string {
 	var out []string
 	for _, raw := range n.Enum {
@@ -118,7 +121,7 @@ var elsewhere = map[string]string{
 	"primaryKey": "key", "fields": "columns", "tables": "models", "store": "storeRef", "broker": "brokerRef", "on": "events",
 	"true": "events", "event": "events", "eventTypes": "events", "types": "events", "increment": "add", "sum": "add", "update": "set",
 	"upsert": "set", "values": "set", "filter": "when", "condition": "when", "if": "when", "nullable": "notNull", "required": "notNull",
-	"primary": "key", "remove": "delete", "foreach": "forEach", "each": "forEach", "schema": "schemas", "servers": "bootstrapServers",
+	"primary": "key", "foreach": "forEach", "each": "forEach", "schema": "schemas", "servers": "bootstrapServers",
 	"brokers": "bootstrapServers", "keyBy": "keyedBy", "messageKey": "keyedBy",
 }
 

@@ -243,10 +243,6 @@ func (e *editor) table(tables *yaml.Node, t *table, got [][]value.Value) {
 
 // wholeList writes a list anew.
 func (e *editor) wholeList(tables, key, list *yaml.Node, t *table, got [][]value.Value) {
-	from := mark{key.Line + e.first, key.Column + len([]rune(key.Value))}
-	if key.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
-		from.column += 2
-	}
 	var items []string
 	for _, r := range got {
 		items = append(items, flowRow(t.view, listed(t), r))
@@ -259,7 +255,7 @@ func (e *editor) wholeList(tables, key, list *yaml.Node, t *table, got [][]value
 		begin := "\n" + strings.Repeat(" ", key.Column-1) + "- "
 		text = ":" + begin + strings.Join(items, begin)
 	}
-	e.edits.splice(e.file, splice{from: from, to: e.end(list), text: text})
+	e.edits.splice(e.file, splice{from: e.scalarEnd(key), to: e.end(list), text: text})
 }
 
 // row rewrites the values of a row that have changed; the others stay as they are written.
@@ -269,12 +265,16 @@ func (e *editor) row(item *yaml.Node, v *rows.View, w *wanted, row []value.Value
 		if c < 0 || rows.Same(w.row[c], row[c]) {
 			continue
 		}
-		at := item.Content[i+1]
-		e.edits.splice(e.file, splice{from: e.begin(at), to: e.scalarEnd(at), text: yamlValue(v.Types[c], row[c])})
+		key, at := item.Content[i], item.Content[i+1]
+		s := splice{from: e.begin(at), to: e.scalarEnd(at), text: yamlValue(v.Types[c], row[c])}
+		if at.Line > key.Line {
+			s.from, s.text = e.scalarEnd(key), ": "+s.text // it stood on lines of its own
+		}
+		e.edits.splice(e.file, s)
 	}
 }
 
-// scalarEnd is the place behind a value in a row.
+// scalarEnd is the place behind a key, or behind a value in a row.
 func (e *editor) scalarEnd(n *yaml.Node) mark {
 	if n.Kind != yaml.ScalarNode || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		return e.end(n)

@@ -164,7 +164,7 @@ func (t *table) compare(got [][]value.Value) []Failure {
 		unwanted := t.whole && !expected[id] ||
 			slices.ContainsFunc(t.absent, func(w wanted) bool { return w.id == id })
 		if unwanted {
-			out = append(out, Failure{Model: v.Model.Name, Key: v.Key(r), Message: strings.TrimSpace("want no row   got one: " + v.Rest(r))})
+			out = append(out, Failure{Model: v.Model.Name, Key: v.Key(r), Message: strings.TrimSuffix("want no row   got one: "+v.Rest(r), ": ")})
 		}
 	}
 	return out

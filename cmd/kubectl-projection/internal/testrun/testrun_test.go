@@ -1,0 +1,112 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package testrun
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares with a file of testdata, which -update writes.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatalf("%v (go test -update writes it)", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", name, diff)
+	}
+}
+
+// times are what no two runs have alike.
+var times = regexp.MustCompile(`\d\.\d\ds\n|time="[\d.]+"|"seconds": [-e\d.]+`)
+
+// screen runs tests and gives what the command shows.
+func screen(t *testing.T, format output.Format, o Options) (*Report, string) {
+	t.Helper()
+	r, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	p := output.New(nil, &b, nil)
+	p.Format = format
+	if err := Print(p, r, true); err != nil {
+		t.Fatal(err)
+	}
+	return r, times.ReplaceAllStringFunc(b.String(), func(s string) string {
+		switch s[0] {
+		case 't':
+			return `time="0"`
+		case '"':
+			return `"seconds": 0`
+		}
+		return "0.00s\n"
+	})
+}
+
+func TestScreens(t *testing.T) {
+	t.Chdir("testdata")
+	for _, dir := range []string{"features", "failing", "broken"} {
+		_, got := screen(t, output.Text, Options{Paths: []string{dir}})
+		golden(t, dir+"/screen.golden", got)
+	}
+	_, got := screen(t, JUnit, Options{Paths: []string{"failing", "broken"}})
+	golden(t, "junit.golden", got)
+	_, got = screen(t, output.JSON, Options{Paths: []string{"failing"}})
+	golden(t, "json.golden", got)
+}
+
+func TestSelection(t *testing.T) {
+	t.Chdir("testdata")
+	r, err := Run(t.Context(), Options{Paths: []string{"features/shop_test.yaml"}, Run: regexp.MustCompile(`^orders/rows as`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Summary != (Summary{Projections: 1, Cases: 2, Passed: 2}) {
+		t.Errorf("summary %+v, want the two cases that match, in the one file that was named", r.Summary)
+	}
+	if _, err := Run(t.Context(), Options{Paths: []string{"features"}, Run: regexp.MustCompile("nothing")}); err == nil {
+		t.Error("no case matches, and no error says so")
+	}
+}
+
+// TestAccept rewrites expectations, and finds that they are then what comes out.
+func TestAccept(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/accept")); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := screen(t, output.Text, Options{Paths: []string{dir}, Update: true})
+	if r.Summary.Updated != 7 || r.Summary.Failed != 1 {
+		t.Errorf("summary %+v, want 7 updated and the one that only people can mend", r.Summary)
+	}
+	for _, name := range []string{"orders_test.yaml", "orders.csv", "new.json"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, filepath.Join("testdata", "accepted", name+".golden"), string(data))
+	}
+	again, text := screen(t, output.Text, Options{Paths: []string{dir}})
+	if again.Summary.Passed != 7 || again.Summary.Failed != 1 || again.Summary.Errors != 0 {
+		t.Errorf("after --update:\n%s", text)
+	}
+}

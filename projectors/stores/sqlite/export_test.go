@@ -1,0 +1,62 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/value"
+)
+
+// Exec runs a statement, as somebody with another tool would.
+func (d *Database) Exec(ctx context.Context, query string, args ...any) error {
+	return d.write(ctx, func(s *session) error { return s.exec(query, args...) })
+}
+
+// Strings gives the first column of a query.
+func (d *Database) Strings(ctx context.Context, query string, args ...any) ([]string, error) {
+	var out []string
+	err := d.with(ctx, func(s *session) error {
+		rows, err := s.d.conn.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var text string
+			if err := rows.Scan(&text); err != nil {
+				return err
+			}
+			out = append(out, text)
+		}
+		return rows.Err()
+	})
+	return out, err
+}
+
+// Rows reads a model's table, tombstones among them.
+func (d *Database) Rows(ctx context.Context, c *contract.Contract, model int) ([][]value.Value, error) {
+	tables, err := tablesOf(c)
+	if err != nil {
+		return nil, err
+	}
+	t := tables[model]
+	var out [][]value.Value
+	err = d.with(ctx, func(s *session) error {
+		return s.query("SELECT "+t.readColumns+" FROM "+quote(t.name)+" AS t ORDER BY "+t.keyColumns, nil, func(rows *sql.Rows) error {
+			row, err := scan(rows, t.types())
+			out = append(out, row)
+			return err
+		})
+	})
+	return out, err
+}
+
+// Forms of values in the tables.
+var (
+	Declared = declared
+	Encode   = encode
+)
