@@ -114,6 +114,65 @@ func grouped(t *rapid.T, models []fold.Model, effects []fold.Effect) (*fold.Batc
 	return b, true
 }
 
+// TestNumbersExhaustively holds all short histories of a number in a narrow
+// range, in all splits into two batches, to one by one.
+func TestNumbersExhaustively(t *testing.T) {
+	model := fold.Model{Name: "m", Key: []int{0}, Columns: []fold.Column{
+		{Name: "id", Type: value.MustParse("text")}, {Name: "n", Type: value.MustParse("int32"), Rules: fold.Rules{Min: int64(-4), Max: int64(6)}},
+	}}
+	models := []fold.Model{model}
+	var ops []fold.Effect
+	for _, ch := range []fold.Change{
+		{Op: fold.OpAdd, Operand: int64(2)}, {Op: fold.OpAdd, Operand: int64(-3)}, {Op: fold.OpMin, Operand: int64(-1)}, {Op: fold.OpMin, Operand: int64(3)},
+		{Op: fold.OpMax, Operand: int64(1)}, {Op: fold.OpMax, Operand: int64(-2)}, {Op: fold.OpSetOnce, Operand: int64(2)},
+	} {
+		ch.Column = 1
+		ops = append(ops, on("a", ch))
+	}
+	starts := []value.Value{nil}
+	for i := int64(-4); i <= 6; i++ {
+		starts = append(starts, i)
+	}
+	const length = 4
+	history := make([]fold.Effect, length)
+	for code := range 7 * 7 * 7 * 7 {
+		for i := range history {
+			history[i] = ops[code%len(ops)]
+			code /= len(ops)
+		}
+		for split := range length {
+			b, rest := fold.NewBatch(models), fold.NewBatch(models)
+			refused := false
+			for i, e := range history {
+				to := b
+				if i > split {
+					to = rest
+				}
+				refused = to.Apply(e) != nil || refused
+			}
+			b.Merge(rest)
+			for _, x := range starts {
+				n := naive.New(models)
+				n.Put(0, []value.Value{"a", x})
+				var want error
+				for _, e := range history {
+					want = errors.Join(want, n.Apply(e))
+				}
+				if refused {
+					if want == nil {
+						t.Fatalf("%v from %v is refused", history, x)
+					}
+					continue
+				}
+				row, err := only(t, b).Apply([]value.Value{"a", x})
+				if (err == nil) != (want == nil) || err == nil && row[1] != n.Rows(0)[0][1] {
+					t.Fatalf("%v from %v, split after %d: %v, %v; one by one %v, %v", history, x, split, row, err, n.Rows(0), want)
+				}
+			}
+		}
+	}
+}
+
 // Operands have the scale of the column before they are added.
 func TestDecimalsAreRoundedBeforeTheyAreFolded(t *testing.T) {
 	b := fold.NewBatch(routes())

@@ -171,13 +171,17 @@ func differ(c *rmw.Change, columns []int) bool {
 	return slices.ContainsFunc(columns, func(col int) bool { return value.Compare(c.Was[col], c.Now[col]) != 0 })
 }
 
-func (t *table) delete(s *session, keys [][]value.Value) error {
+func (t *table) deleteKeys(n int) string {
 	tuple := "(?" + strings.Repeat(", ?", len(t.model.Key)-1) + ")"
+	return "DELETE FROM " + quote(t.name) + " WHERE (" + t.keyColumns + ") IN (VALUES " + tuple + strings.Repeat(","+tuple, n-1) + ")"
+}
+
+func (t *table) delete(s *session, keys [][]value.Value) error {
 	var args []any
 	for _, key := range keys {
 		args = t.appendKey(args, key)
 	}
-	stmt, err := s.prepared("DELETE FROM " + quote(t.name) + " WHERE (" + t.keyColumns + ") IN (VALUES " + tuple + strings.Repeat(","+tuple, len(keys)-1) + ")")
+	stmt, err := s.prepared(t.deleteKeys(len(keys)))
 	if err == nil {
 		_, err = stmt.ExecContext(s.ctx, args...)
 	}
