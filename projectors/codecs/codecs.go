@@ -158,7 +158,7 @@ type values interface {
 type decoder struct {
 	keys   keys
 	values values
-	// doc is the last one: it is passed to an interface, and would be allocated for each record.
+	// doc is here so that it need not be allocated for each record.
 	doc Doc
 }
 

@@ -58,7 +58,7 @@ func OpenURL(storeURL, application string) (Database, error) {
 // OpenScratch is OpenURL for a place of its own there, which Close removes: in
 // PostgreSQL two new schemas, for SQLite a new file beside the one named.
 func OpenScratch(storeURL, application string) (Database, error) {
-	if file, ok := strings.CutPrefix(storeURL, "sqlite:"); ok && file != "" {
+	if file, ok := strings.CutPrefix(storeURL, "sqlite:"); ok && file != "" && file != sqlite.Memory {
 		dir, err := os.MkdirTemp(filepath.Dir(file), "projection-test-")
 		if err != nil {
 			return nil, err
