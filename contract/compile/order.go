@@ -5,7 +5,6 @@ package compile
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -312,18 +311,20 @@ func (f *finder) rowReads(h *handler) {
 			if ordered(together, f.out.Key) {
 				why = f.whyUnordered(f.handlers)
 			}
-			f.add(r.path, h.written(), "%s: what row.%s holds at this handler's turn would depend on which of two events is read first, since it is written by %s. Do not read it; or %s; or accept it with order: Arrival",
+			f.add(r.path, f.written(h), "%s: what row.%s holds at this handler's turn would depend on which of two events is read first, since it is written by %s. Do not read it; or %s; or accept it with order: Arrival",
 				why, r.column, strings.Join(names, " and "), lowerFirst(f.fix))
 			break
 		}
 	}
 }
 
-// written lists the columns that the handler writes.
-func (h *handler) written() []string {
+// written lists the columns that the handler writes: its version among them, and with a delete all.
+func (m *model) written(h *handler) []string {
 	out := []string{}
-	for _, o := range ops {
-		out = append(out, slices.Sorted(maps.Keys(o.get(&h.out)))...)
+	for i := range m.out.Columns {
+		if name := m.out.Columns[i].Name; h.out.Delete || h.writes(name) {
+			out = append(out, name)
+		}
 	}
 	return out
 }
@@ -364,7 +365,7 @@ func (m *model) arrivalColumns(found []finding) []string {
 		before = len(hit)
 		for _, h := range m.handlers {
 			if slices.ContainsFunc(h.reads, func(r read) bool { return depends(r.column) }) {
-				for _, column := range h.written() {
+				for _, column := range m.written(h) {
 					hit[column] = true
 				}
 			}

@@ -153,10 +153,9 @@ func wholeInput(t testing.TB, pairs ...string) Input {
 	return in
 }
 
-func registrySpec(t testing.TB) *v1alpha1.SchemaRegistry {
+func registrySpec(t testing.TB) v1alpha1.SchemaRegistry {
 	t.Helper()
-	r := parse[v1alpha1.SchemaRegistry](t, `{urls: ["https://registry:8081"], tls: {caConfigMapRef: {name: ca}}, secretRef: {name: reg}, keys: {token: t}}`)
-	return &r
+	return parse[v1alpha1.SchemaRegistry](t, `{urls: ["https://registry:8081"], tls: {caConfigMapRef: {name: ca}}, secretRef: {name: reg}, keys: {token: t}}`)
 }
 
 func numFields[T any]() int { return reflect.TypeFor[T]().NumField() }

@@ -211,3 +211,21 @@ func TestScopes(t *testing.T) {
 }
 
 func jsonColumn(text string) value.Value { return value.JSON(text) }
+
+// A store may give back another spelling of a json column's text.
+func TestKeysOfJSONColumnsAreWhatTheyMean(t *testing.T) {
+	for _, noFast := range []bool{false, true} {
+		p, cerr := Compile(`row.doc.a + row.doc.o.b`, Options{Row: rowColumns, NoFast: noFast})
+		if cerr != nil {
+			t.Fatal(cerr)
+		}
+		a := activation(t, `{}`)
+		a.Row = fullRow()
+		for doc, want := range map[string]int64{`{"\u0061":1,"a":2,"o":{"\u0062":3,"b":4}}`: 4, `{"a":5,"o":{"b":6}}`: 11} {
+			a.Row[13] = jsonColumn(doc)
+			if v, err := p.Eval(a); v != want || err != nil {
+				t.Errorf("%s: %v, %v", doc, v, err)
+			}
+		}
+	}
+}

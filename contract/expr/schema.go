@@ -108,8 +108,8 @@ func (r schemaReader) read(s *jsonschema.Schema) *Schema {
 		}
 	}
 	out.typ = typeOfJSON(types)
-	// A schema that is put together forbids what one part alone lists.
-	out.closed = out.closed && len(all) == 1 && !out.vague
+	// What one part forbids is forbidden; what another part lists is let pass all the same.
+	out.closed = out.closed && !out.vague
 	for _, c := range all {
 		r.alternatives(out, append(slices.Clone(c.OneOf), c.AnyOf...))
 	}

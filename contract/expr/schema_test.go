@@ -24,10 +24,11 @@ const orderSchema = `{
 		"maybe": {"oneOf": [{"type": "null"}, {"type": "object", "properties": {"x": {"type": "string"}}, "additionalProperties": false}]},
 		"either": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
 		"both": {"allOf": [{"properties": {"a": {"type": "string"}}}, {"type": "object", "properties": {"b": {"type": "boolean"}}}]},
+		"parts": {"allOf": [{"$ref": "#/$defs/closed"}, {"properties": {"b": {"type": "boolean"}}}]},
 		"free": {}, "mixed": {"type": ["string", "integer"]},
 		"tree": {"type": "object", "properties": {"next": {"$ref": "#/properties/tree"}, "value": {"type": "string"}}}
 	},
-	"$defs": {"customer": {"type": "object", "properties": {"name": {"type": "string"}, "id": {"type": "string"}}}}
+	"$defs": {"closed": {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false}, "customer": {"type": "object", "properties": {"name": {"type": "string"}, "id": {"type": "string"}}}}
 }`
 
 func parsedSchema(t *testing.T, text string) *Schema {
@@ -51,6 +52,7 @@ func TestSchemaRefuses(t *testing.T) {
 		`event.lines.map(l, l.prise)`:                 "l.prise is not in the schema (did you mean l.price?)",
 		`event.lines.all(l, l.parts.all(p, p > "x"))`: "by the schema, > does not work on (int, string)",
 		`cel.bind(m, event.maybe, m.y)`:               "m.y is not in the schema",
+		`event.parts.c`:                               "event.parts.c is not in the schema",
 		`event.maybe.y`:                               "event.maybe.y is not in the schema",
 		`event.id.x`:                                  "event.id is a string in the schema and has no field x",
 		`event.lines.sku`:                             "event.lines is a list in the schema and has no field sku",
@@ -84,7 +86,7 @@ func TestSchemaKnowsTypes(t *testing.T) {
 		`event.lines`: TypeList, `event.customer`: TypeMap, `event.customer.name`: TypeString, `event.lines.map(l, l.price)`: TypeList, `event.lines[0].price + 1`: TypeDecimal,
 		`event.?sku.orValue(null)`: TypeString, `event.?sku.orValue("")`: TypeString, `has(event.sku) ? event.sku : null`: TypeString, `has(event.sku)`: TypeBool, `event.vip ? 1 : 2`: TypeInt,
 		`has(event.price) ? event.price : 0`: TypeInt, `has(event.quantity) ? event.quantity : 0.5`: TypeDecimal, `timestamp.fromMillis(event.ms)`: TypeTimestamp, `event.either`: TypeDyn, `event.mixed`: TypeDyn,
-		`event.free.x.y`: TypeDyn, `event`: TypeMap, `event.stock.any`: TypeInt, `event.stock[event.id]`: TypeDyn, `event.both.b`: TypeBool, `event.maybe.x`: TypeString, `event.tree.next.next.value`: TypeString,
+		`event.free.x.y`: TypeDyn, `event`: TypeMap, `event.stock.any`: TypeInt, `event.stock[event.id]`: TypeDyn, `event.both.b`: TypeBool, `event.parts.a`: TypeString, `event.parts.b`: TypeBool, `event.maybe.x`: TypeString, `event.tree.next.next.value`: TypeString,
 		`timestamp(event.at)`: TypeTimestamp, `event.tags.join("-")`: TypeString, `event.stock.all(k, k != "")`: TypeBool, `event.sku == null`: TypeBool, `event.quantity in [1, 2.5]`: TypeBool,
 		`event.lines.filter(l, l.price > 1)`: TypeList, `event.lines.exists(l, l.sku == event.sku)`: TypeBool, `cel.bind(c, event.customer, c.name)`: TypeString, `event.status == "placed"`: TypeBool,
 		`event.tags.map(event, event + "!")`: TypeList, `event.lines.map(l, l.price * l.parts.size()).sum()`: TypeDecimal, `size(event.lines)`: TypeInt, `event.tags[event.quantity]`: TypeString,

@@ -116,6 +116,7 @@ var cases = map[string][]one{
 		{name: "snapshot", value: `{"op":"r"}`, typ: "read", want: `{"op":"r"}`},
 		{name: "truncate", value: `{"op":"t"}`, typ: "truncate", want: `{"op":"t"}`},
 		{name: "message", value: `{"op":"m"}`, typ: "message", want: `{"op":"m"}`},
+		{name: "the first of two names, however spelled", value: `{"\u006fp":"c","op":"d","x":1}`, typ: "create", want: `{"op":"c","op":"d","x":1}`},
 		{name: "escaped names", value: `{"\u006fp":"c"}`, typ: "create", want: `{"op":"c"}`},
 		{name: "tombstone", null: true, want: "-"},
 		{name: "wrapped tombstone", value: `{"schema":null,"payload":null}`, want: "-"},
@@ -269,7 +270,7 @@ func TestKeys(t *testing.T) {
 	keys := registry{
 		1: {Type: "AVRO", Text: `{"type":"record","name":"K","fields":[{"name":"id","type":"long"},{"name":"a","type":"string"}]}`},
 		2: {Type: "AVRO", Text: `"string"`},
-		3: {Type: "AVRO", Text: `{"type":"record","name":"I","fields":[{"name":"id","type":"long"}]}`},
+		3: {Type: "AVRO", Text: `{"type":"record","name":"K","fields":[{"name":"id","type":"long"}]}`},
 	}
 	for _, tt := range []struct{ format, field, key, want, err string }{
 		{"", "", "a\xff", "a\xff", ""},
@@ -286,7 +287,8 @@ func TestKeys(t *testing.T) {
 		{"JSON", "", `{"schema":{"type":"string"},"payload":"a"}`, `a`, ""},
 		{"JSON", "", `{"schema":{"type":"string"},"payload":null}`, "<nil>", ""},
 		{"JSON", "id", `{"id":7}`, `7`, ""},
-		{"JSON", "id", `{"id":7,"b":1}`, "", "has fields beside id"},
+		{"JSON", "id", `{"id":7,"b":1}`, "", "other fields beside id"},
+		{"JSON", "id", `{"id":7,"id":8}`, "", "other fields beside id"},
 		{"JSON", "id", `{"i\u0064":"x"}`, `x`, ""},
 		{"JSON", "id", `{"schema":{},"payload":{"id":{"b":1,"a":2}}}`, `{"a":2,"b":1}`, ""},
 		{"JSON", "id", `{"b":1}`, "", "no field id"},
@@ -294,7 +296,7 @@ func TestKeys(t *testing.T) {
 		{"JSON", "id", `"x"`, "", "no object"},
 		{"JSON", "", `{`, "", "message key: the payload is not JSON"},
 		{"Avro", "", wire(1, "\x0a\x02x"), `{"a":"x","id":5}`, ""},
-		{"Avro", "id", wire(1, "\x0a\x02x"), "", "has fields beside id"},
+		{"Avro", "id", wire(1, "\x0a\x02x"), "", "other fields beside id"},
 		{"Avro", "id", wire(3, "\x0a"), `5`, ""},
 		{"Avro", "", wire(2, "\x02x"), `x`, ""},
 		{"Avro", "", wire(9, "\x02x"), "", "[SchemaMissing]"},
@@ -316,6 +318,31 @@ func TestKeys(t *testing.T) {
 		doc, err = d.Decode(&event.Record{Value: []byte("{}")})
 		if err != nil || doc.Key != nil {
 			t.Errorf("%s: a null key is %q, %v", tt.format, doc.Key, err)
+		}
+	}
+}
+
+// What is decoded for every event must not allocate for every event.
+func TestAllocations(t *testing.T) {
+	for _, tt := range []struct {
+		format, key, value string
+		headers            []event.Header
+		most               float64
+	}{
+		{"JSON", "k", `{"orderId":"o-1","total":12.50,"lines":[{"sku":"a"}]}`, nil, 0},
+		{"Avro", "k", wire(1, avroC), nil, 0},
+		{"JSONSchema", "k", wire(1, `{"a":1}`), nil, 0},
+		{"Debezium", "k", `{"op":"c","ts_ms":5}`, nil, 0},
+		{"Protobuf", "k", wire(2, "\x00\x0a\x01x"), nil, 16},
+	} {
+		d := newDecoder(t, contract.Topic{Format: tt.format}, known)
+		rec := &event.Record{Key: []byte(tt.key), Value: []byte(tt.value), Headers: tt.headers}
+		if got := testing.AllocsPerRun(100, func() {
+			if _, err := d.Decode(rec); err != nil {
+				t.Fatal(err)
+			}
+		}); got > tt.most {
+			t.Errorf("%s: %v allocations, want at most %v", tt.format, got, tt.most)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func ofKey(err error) error {
 	return err
 }
 
-// keyText is the text of a key, or of one of its fields: of a string itself, of
+// keyText is the text of a key, or of its one field: of a string itself, of
 // a number, bool or null its JSON, of an object or a list its canonical JSON
 // (names sorted, no spaces). A key that is null as a whole is no key.
 func keyText(v *fastjson.Value, escaped bool, field string) ([]byte, error) {
@@ -111,12 +111,13 @@ func keyText(v *fastjson.Value, escaped bool, field string) ([]byte, error) {
 		if v.Type() != fastjson.TypeObject {
 			return nil, decodeError("the message key has no fields: it is no object; correct key.field of the EventTopic")
 		}
-		if n := v.GetObject().Len(); n > 1 {
-			// Order is kept per whole key: two keys that differ in another field would become one (CORRECTNESS 1).
-			return nil, decodeError("the message key has fields beside %s: remove key.field of the EventTopic, so that key is the whole key", field)
-		}
+		alone := v.GetObject().Len()
 		if v = member(v, escaped, field); isNull(v) {
 			return nil, decodeError("the message key has no field %s, or it is null: correct key.field of the EventTopic", field)
+		}
+		if alone != 1 {
+			// Two message keys would become one, and order is kept per message key alone (CORRECTNESS 1).
+			return nil, decodeError("the message key has other fields beside %s: leave key.field of the EventTopic out, and take the whole key", field)
 		}
 	}
 	switch v.Type() {

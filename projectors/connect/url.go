@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -42,13 +43,13 @@ func OpenURL(storeURL, application string) (Database, error) {
 	switch scheme {
 	case "memory":
 		return memoryDatabase{memory.New()}, nil
-	case "postgres", "postgresql":
-		return newPostgresDatabase(storeURL, application)
 	case "sqlite":
 		if rest == "" {
-			return nil, errors.New("the URL names no file: use sqlite:FILE, or memory: to keep nothing")
+			return nil, errors.New("the URL names no file: use sqlite:FILE")
 		}
-		return &sqliteDatabase{Database: sqlite.Open(rest)}, nil
+		return sqliteDatabase{sqlite.Open(rest)}, nil
+	case "postgres", "postgresql":
+		return newPostgresDatabase(storeURL, application)
 	default:
 		return nil, fmt.Errorf("no store is known by this URL: use %s", URLForms)
 	}
@@ -57,9 +58,12 @@ func OpenURL(storeURL, application string) (Database, error) {
 // OpenScratch is OpenURL for a place of its own there, which Close removes: in
 // PostgreSQL two new schemas, for SQLite a new file beside the one named.
 func OpenScratch(storeURL, application string) (Database, error) {
-	if file, ok := strings.CutPrefix(storeURL, "sqlite:"); ok && file != sqlite.Memory {
-		file += "." + strings.ToLower(rand.Text()[:10])
-		return &sqliteDatabase{Database: sqlite.Open(file), scratch: file}, nil
+	if file, ok := strings.CutPrefix(storeURL, "sqlite:"); ok && file != "" && file != sqlite.Memory {
+		dir, err := os.MkdirTemp(filepath.Dir(file), "projection-test-")
+		if err != nil {
+			return nil, err
+		}
+		return scratchFile{sqliteDatabase{sqlite.Open(filepath.Join(dir, "test.db"))}, dir}, nil
 	}
 	db, err := OpenURL(storeURL, application)
 	if p, ok := db.(*postgresDatabase); ok {
@@ -79,24 +83,18 @@ func (d memoryDatabase) Writer(c *contract.Contract) (stores.Writer, error) {
 
 func (d memoryDatabase) Close() error { return nil }
 
-type sqliteDatabase struct {
-	*sqlite.Database
-	scratch string // the file that Close removes; "" is none
+type sqliteDatabase struct{ *sqlite.Database }
+
+func (d sqliteDatabase) Admin() (stores.Admin, error) { return d.Database.Admin(), nil }
+
+// scratchFile is a database in a directory of its own.
+type scratchFile struct {
+	sqliteDatabase
+	dir string
 }
 
-func (d *sqliteDatabase) Admin() (stores.Admin, error) { return d.Database.Admin(), nil }
-
-func (d *sqliteDatabase) Close() error {
-	err := d.Database.Close()
-	if d.scratch == "" {
-		return err
-	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if gone := os.Remove(d.scratch + suffix); gone != nil && !errors.Is(gone, os.ErrNotExist) {
-			err = errors.Join(err, gone)
-		}
-	}
-	return err
+func (d scratchFile) Close() error {
+	return errors.Join(d.sqliteDatabase.Close(), os.RemoveAll(d.dir))
 }
 
 type postgresDatabase struct {

@@ -265,7 +265,10 @@ func TestTheCacheIsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		before := s.count("a")
+		if n := s.count("a"); n != registry.MaxCached+1 {
+			t.Errorf("%d requests for %d schemas", n, registry.MaxCached+1)
+		}
+		var before int
 		for id, asked := range map[int]int{1: 0, registry.MaxCached + 1: 0, 2: 1} {
 			before = s.count("a")
 			if _, err := c.Schema(id); err != nil || s.count("a")-before != asked {

@@ -4,11 +4,11 @@
 package lint
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
@@ -23,7 +23,7 @@ import (
 func Run(set *manifests.Set) (*Report, error) {
 	l := &linter{set: set, report: &Report{Files: len(set.Files), Resources: len(set.Objects)}, refused: map[*manifests.Object][]string{}}
 	for _, p := range set.Problems {
-		l.problem(p)
+		l.problem(p, ReasonSyntax)
 	}
 	l.taken()
 	for _, o := range set.Objects {
@@ -50,9 +50,9 @@ type linter struct {
 
 func (l *linter) add(f Finding) { l.report.Findings = append(l.report.Findings, f) }
 
-func (l *linter) problem(p manifests.Problem) {
+func (l *linter) problem(p manifests.Problem, reason string) {
 	l.add(Finding{
-		Position: p.Position, Length: 1, Severity: Error, Object: p.Object, Path: below(p.Path), Reason: ReasonSyntax,
+		Position: p.Position, Length: 1, Severity: Error, Object: p.Object, Path: below(p.Path), Reason: reason,
 		Message: p.Message, Fix: p.Fix, source: l.source(p.Position),
 	})
 	if p.In != nil {
@@ -213,7 +213,7 @@ func (l *linter) tests() {
 		}
 		t, problems := ptest.Load(o)
 		for _, p := range problems {
-			l.problem(p)
+			l.problem(p, compile.ReasonInvalidSpec)
 		}
 		if _, err := l.workspace.Projection(t.Dir(), t.Metadata.Namespace, t.Spec.Projection); err != nil {
 			message, fix := split(err.Error())
@@ -281,6 +281,9 @@ func (l *linter) compiled(o *manifests.Object, around map[string]*manifests.Obje
 	}
 	if fix == "" && strings.HasPrefix(message, "type mismatch") {
 		fix = "correct the expression, or the column's type"
+	}
+	if s, err := schemas.For(o.Kind); err == nil && fix == "" && p.Severity == compile.Error {
+		fix = s.Example(path)
 	}
 	if near := nearType(message); near != "" {
 		fix = "did you mean " + near + "? " + capital(fix)

@@ -91,3 +91,35 @@ func TestRight(t *testing.T) {
 		t.Error(screen)
 	}
 }
+
+// FuzzRun: whatever a file holds, lint answers, and every finding is in the file.
+func FuzzRun(f *testing.F) {
+	files, err := filepath.Glob("testdata/*/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(data))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		set, err := manifests.Load([]string{"-"}, strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := Run(set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		Print(output.New(nil, &bytes.Buffer{}, nil), report)
+		lines := strings.Count(text, "\n") + 1
+		for _, finding := range report.Findings {
+			if finding.Line < 1 || finding.Line > lines || finding.Column < 1 {
+				t.Errorf("%+v is not in a file of %d lines", finding, lines)
+			}
+		}
+	})
+}

@@ -135,12 +135,15 @@ func (r *runner) start(ctx context.Context, one *running) error {
 		return err
 	}
 	starts, err := startsOf(ctx, log, one.Contract)
+	if err != nil && !r.embedded {
+		return fmt.Errorf("EventBroker %s: %w; --embedded runs without it", one.Contract.Broker.Name, err)
+	}
 	if err != nil {
 		return err
 	}
 	one.expected = len(starts)
 	if one.rebuilt, err = r.tables(ctx, one.Contract, starts); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", r.storeName(one.Compiled), err)
 	}
 	writer, err := r.writer(one.Contract)
 	if err != nil {

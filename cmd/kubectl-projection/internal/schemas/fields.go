@@ -77,6 +77,9 @@ func (n node) example() string {
 	return ""
 }
 
+// Example shows what a field may hold, "for example: ..."; empty where its description has no example.
+func (s *Schema) Example(path string) string { return s.at(path).example() }
+
 func (n node) enum() []string {
 	var out []string
 	for _, raw := range n.Enum {

@@ -75,7 +75,7 @@ metadata: {name: reads}
 
 func TestGatherRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"kind: Secret\nmetadata: {name: app}\ndata: {password: \"hidden?\"}\n":            "data.password is not base64",
+		"kind: Secret\nmetadata: {name: app}\ndata: {password: \"hidden?\"}\n":        "data.password is not base64",
 		"kind: Secret\nmetadata: {name: ../app}\nstringData: {password: hidden}\n":    `"../app" is not the name`,
 		"kind: Secret\nmetadata: {name: app}\nstringData: {../password: hidden}\n":    `with a key "../password"`,
 		"kind: ConfigMap\nmetadata: {name: .hidden-directory}\ndata: {a: \"hidden\"}": "is not the name",
