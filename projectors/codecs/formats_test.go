@@ -189,10 +189,12 @@ func TestFormats(t *testing.T) {
 				if string(doc.Key) != "k" || doc.Type != tt.typ || doc.ID != tt.id {
 					t.Errorf("key %q, type %q, id %q", doc.Key, doc.Type, doc.ID)
 				}
-				if at := ""; !doc.Time.IsZero() || tt.time != "" {
-					if at = doc.Time.Format(time.RFC3339Nano); at != tt.time {
-						t.Errorf("time %s, want %s", at, tt.time)
-					}
+				at := ""
+				if !doc.Time.IsZero() {
+					at = doc.Time.Format(time.RFC3339Nano)
+				}
+				if at != tt.time {
+					t.Errorf("time %s, want %s", at, tt.time)
 				}
 				switch {
 				case tt.want == "-":
