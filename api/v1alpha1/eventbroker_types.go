@@ -14,7 +14,7 @@ type EventBrokerSpec struct {
 	// schemaRegistry says how to reach the registry that has the schemas of Avro, Protobuf and JSONSchema topics: Confluent's
 	// REST interface, as Karapace, Apicurio and Redpanda serve it. Default: none, and such topics are refused.
 	// +optional
-	SchemaRegistry *SchemaRegistry `json:"schemaRegistry,omitempty"`
+	SchemaRegistry SchemaRegistry `json:"schemaRegistry,omitzero"`
 }
 
 // SchemaRegistry says how to reach a schema registry.

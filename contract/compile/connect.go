@@ -31,8 +31,8 @@ func Broker(b *v1alpha1.EventBroker) contract.Broker {
 }
 
 // registry gives what the contract says about a schema registry; nil for none.
-func registry(r *v1alpha1.SchemaRegistry) *contract.Registry {
-	if r == nil {
+func registry(r v1alpha1.SchemaRegistry) *contract.Registry {
+	if len(r.URLs) == 0 {
 		return nil
 	}
 	out := &contract.Registry{URLs: append([]string(nil), r.URLs...), TLS: tls(r.TLS)}

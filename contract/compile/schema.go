@@ -50,7 +50,7 @@ func (r reporter) schemas(t *topic, specs []v1alpha1.EventSchema) []*schema {
 		path := fmt.Sprintf("schemas[%d]", i)
 		s, err := expr.ParseSchema(specs[i].JSONSchema)
 		if err != nil {
-			r.invalid(path+".jsonSchema", "%s", err)
+			r.invalid(path+".jsonSchema", "%s; write a JSON Schema, such as {\"type\": \"object\"}", err)
 			continue
 		}
 		if len(specs[i].Events) > 0 && !t.hasType() {

@@ -105,7 +105,7 @@ func (r reporter) checkFormat(t *topic, broker *v1alpha1.EventBroker) {
 		r.add(Error, ReasonUnsupported, "format", "format %q is not known to this release; use JSON, CloudEvents, Debezium, DebeziumOutbox, Avro, Protobuf, JSONSchema, Text or Bytes", t.Format)
 	}
 	needs := func(path, what string) {
-		if broker != nil && broker.Spec.SchemaRegistry == nil {
+		if broker != nil && len(broker.Spec.SchemaRegistry.URLs) == 0 {
 			r.invalid(path, "%s is read with schemas from a registry, and EventBroker %s names none; set its spec.schemaRegistry", what, broker.Name)
 		}
 	}

@@ -142,8 +142,9 @@ const wholeTopics = `
 // wholeInput is the whole spec after edits of it and of its topics.
 func wholeInput(t testing.TB, pairs ...string) Input {
 	t.Helper()
+	text := whole + wholeTopics
 	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(whole+wholeTopics, pairs[i]) {
+		if !strings.Contains(text, pairs[i]) {
 			t.Fatalf("nothing to replace: %q", pairs[i])
 		}
 	}
@@ -153,10 +154,9 @@ func wholeInput(t testing.TB, pairs ...string) Input {
 	return in
 }
 
-func registrySpec(t testing.TB) *v1alpha1.SchemaRegistry {
+func registrySpec(t testing.TB) v1alpha1.SchemaRegistry {
 	t.Helper()
-	r := parse[v1alpha1.SchemaRegistry](t, `{urls: ["https://registry:8081"], tls: {caConfigMapRef: {name: ca}}, secretRef: {name: reg}, keys: {token: t}}`)
-	return &r
+	return parse[v1alpha1.SchemaRegistry](t, `{urls: ["https://registry:8081"], tls: {caConfigMapRef: {name: ca}}, secretRef: {name: reg}, keys: {token: t}}`)
 }
 
 func numFields[T any]() int { return reflect.TypeFor[T]().NumField() }

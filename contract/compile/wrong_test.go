@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 )
 
 // wrong are edits of the whole spec that are refused, or get advice: the golden
@@ -137,7 +139,7 @@ func TestWrong(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			in := wholeInput(t, tc.edit...)
 			if tc.name == "format without a registry" {
-				in.Brokers[1].Spec.SchemaRegistry = nil
+				in.Brokers[1].Spec.SchemaRegistry = v1alpha1.SchemaRegistry{}
 			}
 			c, problems := Compile(in)
 			fmt.Fprintf(&b, "# %s\n", tc.name)

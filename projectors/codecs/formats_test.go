@@ -116,6 +116,7 @@ var cases = map[string][]one{
 		{name: "snapshot", value: `{"op":"r"}`, typ: "read", want: `{"op":"r"}`},
 		{name: "truncate", value: `{"op":"t"}`, typ: "truncate", want: `{"op":"t"}`},
 		{name: "message", value: `{"op":"m"}`, typ: "message", want: `{"op":"m"}`},
+		{name: "the first of two names, however spelled", value: `{"\u006fp":"c","op":"d","x":1}`, typ: "create", want: `{"op":"c","op":"d","x":1}`},
 		{name: "escaped names", value: `{"\u006fp":"c"}`, typ: "create", want: `{"op":"c"}`},
 		{name: "tombstone", null: true, want: "-"},
 		{name: "wrapped tombstone", value: `{"schema":null,"payload":null}`, want: "-"},
@@ -188,10 +189,12 @@ func TestFormats(t *testing.T) {
 				if string(doc.Key) != "k" || doc.Type != tt.typ || doc.ID != tt.id {
 					t.Errorf("key %q, type %q, id %q", doc.Key, doc.Type, doc.ID)
 				}
-				if at := ""; !doc.Time.IsZero() || tt.time != "" {
-					if at = doc.Time.Format(time.RFC3339Nano); at != tt.time {
-						t.Errorf("time %s, want %s", at, tt.time)
-					}
+				at := ""
+				if !doc.Time.IsZero() {
+					at = doc.Time.Format(time.RFC3339Nano)
+				}
+				if at != tt.time {
+					t.Errorf("time %s, want %s", at, tt.time)
 				}
 				switch {
 				case tt.want == "-":
@@ -317,6 +320,31 @@ func TestKeys(t *testing.T) {
 		doc, err = d.Decode(&event.Record{Value: []byte("{}")})
 		if err != nil || doc.Key != nil {
 			t.Errorf("%s: a null key is %q, %v", tt.format, doc.Key, err)
+		}
+	}
+}
+
+// What is decoded for every event must not allocate for every event.
+func TestAllocations(t *testing.T) {
+	for _, tt := range []struct {
+		format, key, value string
+		headers            []event.Header
+		most               float64
+	}{
+		{"JSON", "k", `{"orderId":"o-1","total":12.50,"lines":[{"sku":"a"}]}`, nil, 0},
+		{"Avro", "k", wire(1, avroC), nil, 0},
+		{"JSONSchema", "k", wire(1, `{"a":1}`), nil, 0},
+		{"Debezium", "k", `{"op":"c","ts_ms":5}`, nil, 0},
+		{"Protobuf", "k", wire(2, "\x00\x0a\x01x"), nil, 16},
+	} {
+		d := newDecoder(t, contract.Topic{Format: tt.format}, known)
+		rec := &event.Record{Key: []byte(tt.key), Value: []byte(tt.value), Headers: tt.headers}
+		if got := testing.AllocsPerRun(100, func() {
+			if _, err := d.Decode(rec); err != nil {
+				t.Fatal(err)
+			}
+		}); got > tt.most {
+			t.Errorf("%s: %v allocations, want at most %v", tt.format, got, tt.most)
 		}
 	}
 }

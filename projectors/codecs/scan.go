@@ -18,32 +18,28 @@ import (
 // largest part of what an event costs. A fuzz test holds it equal to encoding/json.
 func scan(b []byte) (escaped, ok bool) {
 	for i := 0; i < len(b); {
-		switch c := b[i]; {
-		case c == '"':
+		switch classes[b[i]] {
+		case structure:
+			i++
+		case quote:
 			n, esc := stringLength(b[i+1:])
-			if n < 0 {
+			if n == 0 {
 				return false, false
 			}
 			escaped = escaped || esc
 			i += 1 + n
-		case c == '-' || c-'0' <= 9:
+		case digit:
 			n := numberLength(b[i:])
 			if n == 0 {
 				return false, false
 			}
 			i += n
-		case c == 't' || c == 'n':
-			if len(b)-i < 4 || string(b[i:i+4]) != "true" && string(b[i:i+4]) != "null" {
+		case letter:
+			n := literalLength(b[i:])
+			if n == 0 {
 				return false, false
 			}
-			i += 4
-		case c == 'f':
-			if len(b)-i < 5 || string(b[i:i+5]) != "false" {
-				return false, false
-			}
-			i += 5
-		case c == ',' || c == ':' || c == '{' || c == '}' || c == '[' || c == ']' || c == ' ' || c == '\n' || c == '\t' || c == '\r':
-			i++
+			i += n
 		default:
 			return false, false
 		}
@@ -51,29 +47,47 @@ func scan(b []byte) (escaped, ok bool) {
 	return escaped, true
 }
 
+// class is what a byte outside of strings begins.
+type class uint8
+
+const (
+	structure class = iota + 1 // white space among it
+	quote
+	digit
+	letter
+)
+
+var classes = [256]class{
+	'{': structure, '}': structure, '[': structure, ']': structure, ',': structure, ':': structure, ' ': structure, '\t': structure, '\n': structure, '\r': structure,
+	'"': quote, 't': letter, 'f': letter, 'n': letter,
+	'-': digit, '0': digit, '1': digit, '2': digit, '3': digit, '4': digit, '5': digit, '6': digit, '7': digit, '8': digit, '9': digit,
+}
+
 const (
 	lows  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// stringLength is the length of a string up to and with its closing quote; -1 if
+// special marks the bytes of a word that are a quote, a backslash, a control
+// character or not ASCII. Above the first one, others may be marked, too.
+func special(w uint64) uint64 {
+	quote, slash := w^lows*'"', w^lows*'\\'
+	return ((w - lows*0x20) | (quote-lows)&^quote | (slash-lows)&^slash | w) & highs
+}
+
+// stringLength is the length of a string up to and with its closing quote; 0 if
 // it is none.
 func stringLength(s []byte) (n int, escaped bool) {
 	for {
-		// Eight bytes at a time, up to one that is a quote, a backslash, a control
-		// character or not ASCII. A byte above that one may be marked wrongly.
 		for len(s)-n >= 8 {
-			w := binary.LittleEndian.Uint64(s[n:])
-			quote, slash := w^(lows*'"'), w^(lows*'\\')
-			marked := (w - lows*0x20) | (quote-lows)&^quote | (slash-lows)&^slash
-			if marked = (marked | w) & highs; marked != 0 {
+			if marked := special(binary.LittleEndian.Uint64(s[n:])); marked != 0 {
 				n += bits.TrailingZeros64(marked) / 8
 				break
 			}
 			n += 8
 		}
 		if n >= len(s) {
-			return -1, false
+			return 0, false
 		}
 		switch c := s[n]; {
 		case c == '"':
@@ -81,22 +95,33 @@ func stringLength(s []byte) (n int, escaped bool) {
 		case c == '\\':
 			l := escapeLength(s[n:])
 			if l == 0 {
-				return -1, false
+				return 0, false
 			}
 			n += l
 			escaped = true
 		case c < 0x20:
-			return -1, false
+			return 0, false
 		case c < utf8.RuneSelf:
 			n++
 		default:
 			r, l := utf8.DecodeRune(s[n:])
 			if r == utf8.RuneError && l == 1 {
-				return -1, false
+				return 0, false
 			}
 			n += l
 		}
 	}
+}
+
+// literalLength is the length of true, false or null; 0 if s begins with none.
+func literalLength(s []byte) int {
+	switch {
+	case len(s) >= 4 && (string(s[:4]) == "true" || string(s[:4]) == "null"):
+		return 4
+	case len(s) >= 5 && string(s[:5]) == "false":
+		return 5
+	}
+	return 0
 }
 
 // escapeLength is the length of the escape that s begins with; 0 if it is none.

@@ -139,24 +139,58 @@ func TestDrainDoesNotWaitForASchema(t *testing.T) {
 	})
 }
 
-// A partition that waits and is lost to another claim begins anew when it is back.
+// The next attempt begins where the commits before it end.
+func TestAWaitLetsCommitsBeforeItFinish(t *testing.T) {
+	inBubble(t, 1, func(w *world) {
+		registry := w.useAvro()
+		registry.learn(1)
+		held := make(chan struct{})
+		w.store.SetHooks(storemem.Hooks{AfterCommit: func(context.Context, stores.Commit) error {
+			<-held // it has happened, and the answer takes its time
+			return nil
+		}})
+		for range 100 {
+			w.sendAs(1, 0, "a", 0)
+		}
+		w.sendAs(2, 0, "a", 0)
+		w.sendAs(1, 0, "a", 0)
+		p := w.start("p", nil)
+		w.until("waiting", func() bool { return p.partition(0).Waiting != "" })
+		time.Sleep(time.Minute)
+		close(held)
+		time.Sleep(time.Minute) // attempts, with nothing else to wake the fetcher
+		registry.learn(1, 2)
+		w.until("caught up", w.caughtUp)
+		w.check()
+	})
+}
+
+// A wait is over when another claim has passed its event, though no event follows that would show it.
 func TestAWaitEndsWithTheClaim(t *testing.T) {
 	inBubble(t, 1, func(w *world) {
 		registry := w.useAvro()
 		registry.learn(1)
+		held := make(chan struct{})
+		w.store.SetHooks(storemem.Hooks{BeforeCommit: func(_ context.Context, c stores.Commit) error {
+			if c.Advances[0].Claim.Owner == "p" {
+				<-held
+			}
+			return nil
+		}})
 		w.sendAs(1, 0, "a", 0)
+		end := w.sendAs(2, 0, "a", 0) + 1
 		p := w.start("p", func(c *engine.Config) { c.ReclaimAfter = 2 * time.Second })
-		w.until("caught up", w.caughtUp)
-		w.sendAs(2, 0, "a", 0)
 		w.until("waiting", func() bool { return p.partition(0).Waiting != "" })
 		other := w.store.Writer(w.contract)
-		if _, err := other.Claim(t.Context(), "other", []event.TopicPartition{tp(0)}); err != nil {
+		claims, err := other.Claim(t.Context(), "other", []event.TopicPartition{tp(0)})
+		if err != nil {
 			t.Fatal(err)
 		}
-		registry.learn(1, 2)
-		w.until("caught up", w.caughtUp)
-		w.until("healthy", func() bool { return p.Status().Source.OK && p.partition(0).Waiting == "" })
-		w.check()
+		if err := other.Commit(t.Context(), stores.Commit{Advances: []stores.Advance{{Claim: claims[0], Next: end}}}); err != nil {
+			t.Fatal(err)
+		}
+		close(held) // what came before the event is fenced
+		w.until("healthy", func() bool { return p.Status().Source.OK && p.partition(0).Waiting == "" && p.partition(0).CaughtUp })
 	})
 }
 

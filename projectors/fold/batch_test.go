@@ -44,7 +44,7 @@ func set(col int, v value.Value) fold.Change {
 
 func only(t *testing.T, b *fold.Batch) fold.Mutation {
 	t.Helper()
-	rows := b.Rows(0)
+	rows := b.Segments()[0].Rows(0)
 	if len(rows) != 1 {
 		t.Fatalf("%d rows, want 1", len(rows))
 	}
@@ -164,7 +164,7 @@ func TestGroupsKeepTheOrderOfKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	groups, n := fold.GroupByShape(b.Rows(0)), 0
+	groups, n := fold.GroupByShape(b.Segments()[0].Rows(0)), 0
 	for i, g := range groups {
 		n += len(g.Rows)
 		if i > 0 && groups[i-1].Shape.Compare(g.Shape) >= 0 {
@@ -183,8 +183,8 @@ func TestEffectsThatDoNothingMakeNoRow(t *testing.T) {
 	b := fold.NewBatch(routes())
 	e := on("a", fold.Change{Column: 4, Op: fold.OpAppend}, add(1, nil))
 	e.IgnoreAbsent = true
-	if err := b.Apply(e); err != nil || len(b.Rows(0)) != 0 {
-		t.Fatalf("%v, %d rows", err, len(b.Rows(0)))
+	if err := b.Apply(e); err != nil || len(b.Segments()[0].Rows(0)) != 0 {
+		t.Fatalf("%v, %d rows", err, len(b.Segments()[0].Rows(0)))
 	}
 }
 
@@ -199,13 +199,13 @@ func TestResetKeepsNothing(t *testing.T) {
 		if b.Len() != 100 || b.Bytes() < 100*100 || b.Bytes() > 100*1000 {
 			t.Fatalf("len %d, bytes %d", b.Len(), b.Bytes())
 		}
-		for _, g := range fold.GroupByShape(b.Rows(0)) {
+		for _, g := range fold.GroupByShape(b.Segments()[0].Rows(0)) {
 			if len(g.Rows) != 100 || g.Rows[7].Operand(3) != int64(round) {
 				t.Fatalf("group of %d", len(g.Rows))
 			}
 		}
 		b.Reset()
-		if b.Len() != 0 || b.Bytes() != 0 || len(b.Rows(0)) != 0 {
+		if b.Len() != 0 || b.Bytes() != 0 || len(b.Segments()[0].Rows(0)) != 0 {
 			t.Fatal("not empty")
 		}
 	}
@@ -302,7 +302,7 @@ func BenchmarkRowsAndShapes(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		if g := fold.GroupByShape(batch.Rows(0)); len(g) != 1 {
+		if g := fold.GroupByShape(batch.Segments()[0].Rows(0)); len(g) != 1 {
 			b.Fatal(len(g))
 		}
 	}

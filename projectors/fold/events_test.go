@@ -88,6 +88,7 @@ func TestRowsAreFinishedOncePerEvent(t *testing.T) {
 		"deleted":                 {[][]fold.Effect{{on("a", add(1, -one)), {Key: []value.Value{"a"}, Delete: true}}}, nil},
 		"ignored":                 {[][]fold.Effect{{{Key: []value.Value{"a"}, IgnoreAbsent: true, Changes: []fold.Change{set(1, -one)}}}}, nil},
 		"before a fan-out and in": {[][]fold.Effect{{on("a", add(1, int64(2))), all}}, []value.Value{"a", int64(12), int64(2)}},
+		"and another after it":    {[][]fold.Effect{{on("a", add(1, int64(2))), all, on("b")}}, []value.Value{"a", int64(12), int64(2)}},
 		"and after it":            {[][]fold.Effect{{on("a", add(1, int64(2))), all, on("a", add(1, one))}}, []value.Value{"a", int64(13), int64(3)}},
 	} {
 		b := fold.NewBatch(counted())

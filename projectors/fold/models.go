@@ -4,6 +4,7 @@
 package fold
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -63,7 +64,7 @@ func columnOf(c *contract.Column) (Column, error) {
 		return Column{}, fmt.Errorf("default is %w", err)
 	}
 	if value.Compare(out.Normal(out.Default), out.Default) != 0 {
-		return Column{}, fmt.Errorf("default is a list that list.maxItems or list.distinct would change")
+		return Column{}, errors.New("default is a list that list.maxItems or list.distinct would change")
 	}
 	return out, nil
 }

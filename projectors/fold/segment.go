@@ -135,6 +135,3 @@ func (f FanOut) Apply(row []value.Value) ([]value.Value, error) {
 	}
 	return r.row, nil
 }
-
-// Rows gives the mutations of a model in a batch without fan-outs.
-func (b *Batch) Rows(model int) []Mutation { return b.Segments()[0].Rows(model) }

@@ -25,8 +25,6 @@ type step struct {
 	ignoreAbsent bool
 }
 
-func (s *step) ends() bool { return s.blind == nil && s.load == nil }
-
 func (s *sequence) copied() *sequence {
 	if s == nil {
 		return nil

@@ -217,10 +217,10 @@ func TestWhatARegistryMayAnswer(t *testing.T) {
 		message string
 	}{
 		{"an error", func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 			_, _ = io.WriteString(w, `{"error_code":50001,"message":"CANARY"}`)
 		}, codecs.ReasonRegistryUnreachable, "answers 500 (its error 50001)"},
-		{"no", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, codecs.ReasonRegistryUnauthorized, "answers 403"},
+		{"no", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, codecs.ReasonRegistryUnauthorized, "answers 403"},
 		{"something else", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `<html>CANARY`) }, codecs.ReasonRegistryUnreachable, "does not answer"},
 		{"elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://c/", http.StatusFound) }, codecs.ReasonRegistryUnreachable, "answers 302"},
 		{"a huge reference", func(w http.ResponseWriter, r *http.Request) {
@@ -232,7 +232,7 @@ func TestWhatARegistryMayAnswer(t *testing.T) {
 		}, codecs.ReasonSchemaUnusable, "more than 256 schemas"},
 		{"a missing reference", func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.URL.Path, "/subjects") {
-				w.WriteHeader(404)
+				w.WriteHeader(http.StatusNotFound)
 				return
 			}
 			_, _ = io.WriteString(w, `{"schema":"x","references":[{"name":"x","subject":"x","version":1}]}`)
@@ -265,7 +265,10 @@ func TestTheCacheIsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		before := s.count("a")
+		if n := s.count("a"); n != registry.MaxCached+1 {
+			t.Errorf("%d requests for %d schemas", n, registry.MaxCached+1)
+		}
+		var before int
 		for id, asked := range map[int]int{1: 0, registry.MaxCached + 1: 0, 2: 1} {
 			before = s.count("a")
 			if _, err := c.Schema(id); err != nil || s.count("a")-before != asked {

@@ -112,11 +112,7 @@ type Reader interface {
 	// Read gives the rows of a model in the order of its key, each with a value for
 	// each of contract.Contract.ViewColumns, joined ones among them. Rows that stay as tombstones are left out.
 	Read(ctx context.Context, c *contract.Contract, model int) ([][]value.Value, error)
-}
-
-// Counter is a capability of an Admin: it counts rows without reading them.
-type Counter interface {
-	// Count gives the number of rows that readers of a model's view see.
+	// Count gives the number of rows that Read would give, without reading them.
 	Count(ctx context.Context, c *contract.Contract, model int) (int64, error)
 }
 

@@ -7,13 +7,17 @@ package e2e
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr"
 	"sigs.k8s.io/yaml"
 )
 
@@ -192,4 +196,46 @@ func TestCookbookVersions(t *testing.T) {
 	n.holds(`SELECT sku, price, currency, price_version, title FROM $SCHEMA.product ORDER BY 1`,
 		"(s0,1000.00,c1000,1000,)", "(s1,997.00,c997,997,late)", "(s2,998.00,c998,998,)", "(s3,999.00,c999,999,)")
 	n.caughtUp("product-catalog")
+}
+
+// TestCookbookAvro takes payments in Avro, whose schema a real registry has.
+func TestCookbookAvro(t *testing.T) {
+	t.Parallel()
+	n := newSpace(t)
+	n.apply(strings.Replace(brokerAndStore, "spec:\n  kafka:", "spec:\n  schemaRegistry: {urls: [\"$REGISTRY\"]}\n  kafka:", 1))
+	n.recipe("payment-status", "payment-status")
+
+	const text = `{"type":"record","name":"Payment","fields":[
+		{"name":"kind","type":{"type":"enum","name":"Kind","symbols":["AUTHORIZED","CAPTURED","REFUNDED"]}},
+		{"name":"paymentId","type":"string"},
+		{"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":12,"scale":2}},
+		{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}`
+	registry, err := sr.NewClient(sr.URLs(parts()["SCHEMA_REGISTRY_URL"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, err := registry.CreateSchema(t.Context(), n.name+".payments-value", sr.Schema{Schema: text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := avro.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var messages []message
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	for i := range 600 {
+		id := fmt.Sprint("p-", i%100)
+		kind := []string{"AUTHORIZED", "CAPTURED", "REFUNDED"}[i/100%3]
+		payload, err := schema.Encode(map[string]any{"kind": kind, "paymentId": id, "amount": big.NewRat(int64(1050-100*(i/100%3)), 100), "at": at.Add(time.Duration(i) * time.Second)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		value := binary.BigEndian.AppendUint32([]byte{0}, uint32(subject.ID))
+		messages = append(messages, message{"payments", id, string(append(value, payload...))})
+	}
+	n.produce(messages...)
+	n.holds(`SELECT count(*), sum(authorized), sum(captured), sum(refunded), sum(open), min(captured_at) AT TIME ZONE 'UTC' FROM $SCHEMA.payment_status`,
+		`(100,2100.00,1900.00,1700.00,200.00,"2026-03-01 08:01:40")`)
+	n.caughtUp("payment-status")
 }

@@ -41,7 +41,7 @@ const soon = 90 * time.Second
 
 // parts says how to reach the real parts, from the scripts that run them.
 var parts = sync.OnceValue(func() map[string]string {
-	out, err := exec.Command("bash", "-c", `cd "$0" && . hack/net/env && eval "$(hack/kafka/env)" && eval "$(hack/postgres/env)" &&
+	out, err := exec.Command("bash", "-c", `cd "$0" && . hack/net/env && eval "$(hack/kafka/env)" && eval "$(hack/registry/env)" && eval "$(hack/postgres/env)" &&
 		KUBECONFIG=$(hack/cluster/up) && export KUBECONFIG && env -0`, root).Output()
 	if err != nil {
 		var exit *exec.ExitError
@@ -129,7 +129,7 @@ func (n *space) fill(text string) string {
 	p := parts()
 	kafkaHost, kafkaPort, _ := strings.Cut(p["KAFKA_SASL_BOOTSTRAP_PODS"], ":")
 	return strings.NewReplacer("$NS", n.name, "$SCHEMA", n.schema, "$HOST", kafkaHost, "$KAFKA_PORT", kafkaPort,
-		"$KAFKA_USER", p["KAFKA_SASL_USER"], "$KAFKA_PASSWORD", p["KAFKA_SASL_PASSWORD"],
+		"$REGISTRY", p["SCHEMA_REGISTRY_URL"], "$KAFKA_USER", p["KAFKA_SASL_USER"], "$KAFKA_PASSWORD", p["KAFKA_SASL_PASSWORD"],
 		"$PG_PORT", p["PG_PORT"], "$PG_PASSWORD", p["PG_PASSWORD_PROJECTOR"], "$PG_DATABASE", p["PG_DATABASE"]).Replace(text)
 }
 

@@ -164,7 +164,7 @@ var primitives = map[string]kind{
 // logical applies a logical type. One that does not fit its type is ignored, as
 // the specification asks for.
 func (n *node) logical(s *avro.SchemaNode) error {
-	is := func(k kind, bits int) bool { return n.kind == k && n.bits == bits }
+	number := func(bits int) bool { return n.kind == integer && n.bits == bits }
 	switch l := s.LogicalType; {
 	case l == "decimal" && (n.kind == bytes || n.kind == fixed):
 		if s.Scale < 0 || s.Scale > jsontext.MaxScale {
@@ -180,13 +180,13 @@ func (n *node) logical(s *avro.SchemaNode) error {
 		n.kind = uuidFixed
 	case l == "duration" && n.kind == fixed && n.size == 12:
 		n.kind = duration
-	case l == "date" && is(integer, 32):
+	case l == "date" && number(32):
 		n.kind = date
-	case l == "time-millis" && is(integer, 32):
+	case l == "time-millis" && number(32):
 		n.kind, n.perSecond = timeOfDay, 1e3
-	case l == "time-micros" && is(integer, 64):
+	case l == "time-micros" && number(64):
 		n.kind, n.perSecond = timeOfDay, 1e6
-	case is(integer, 64) && units[strings.TrimPrefix(l, "local-")] != 0:
+	case number(64) && units[strings.TrimPrefix(l, "local-")] != 0:
 		n.kind, n.perSecond = timestamp, units[strings.TrimPrefix(l, "local-")]
 		if strings.HasPrefix(l, "local-") {
 			n.kind = localTimestamp

@@ -111,7 +111,7 @@ func (w *Writer) close(c byte) {
 	w.comma = true
 }
 
-// BeginObject, EndObject, BeginArray and EndArray come in pairs.
+// BeginObject begins an object.
 func (w *Writer) BeginObject() { w.open('{') }
 
 // EndObject ends the object begun last.

@@ -98,3 +98,17 @@ func notPrepared() error {
 		Reason: stores.ReasonNotPrepared, Message: "the tables of this revision were not prepared, or somebody dropped them",
 	}
 }
+
+// Count implements stores.Reader.
+func (a admin) Count(ctx context.Context, c *contract.Contract, model int) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	r := a.s.revision(c)
+	if r == nil {
+		return 0, notPrepared()
+	}
+	return int64(len(r.visible(model))), nil
+}

@@ -9,12 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/projectionist-dev/projectionist/contract"
-	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
-var _ stores.Counter = (*Admin)(nil)
-
-// Count implements stores.Counter.
+// Count implements stores.Reader.
 func (a *Admin) Count(ctx context.Context, c *contract.Contract, model int) (n int64, err error) {
 	tables, err := newTables(c)
 	if err != nil {

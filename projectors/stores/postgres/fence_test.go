@@ -208,7 +208,7 @@ func TestLoadedRowThatAppearsIsReadAgain(t *testing.T) {
 	cl := claim(t, wr, "a", orders(0))[0]
 	// max below the default is a row that has to be loaded: add and then max on one column.
 	b := batch(t, c, effect("o1", change(4, fold.OpAdd, int64(5))), effect("o1", change(4, fold.OpMax, int64(7))))
-	if arms := b.Rows(0)[0].Shape().Arms; arms != fold.Load {
+	if arms := b.Segments()[0].Rows(0)[0].Shape().Arms; arms != fold.Load {
 		t.Fatal("the test wants a loading shape, got", arms)
 	}
 	tx, err := w.sql.BeginTx(t.Context(), pgx.TxOptions{})

@@ -186,7 +186,8 @@ func decodeValue(t value.Type, b []byte) (value.Value, error) {
 		return append([]byte{}, b...), nil
 	case value.JSONKind:
 		if len(b) > 0 && b[0] == 1 {
-			return value.JSON(b[1:]), nil
+			// jsonb has a text and an order of members of its own; a value of a column has one text in every store.
+			return t.ParseText(string(b[1:]))
 		}
 	case value.Bool:
 		if len(b) == 1 {

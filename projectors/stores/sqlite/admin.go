@@ -95,22 +95,15 @@ func (a admin) Retire(ctx context.Context, owner contract.Identity) ([]string, e
 		if err != nil || version == 0 {
 			return err
 		}
-		rows, err := s.d.conn.QueryContext(ctx, `SELECT r.kind, r.name FROM projectionist_relations r
-JOIN projectionist_projections p ON p.id = r.projection JOIN sqlite_master m ON m.name = r.name AND m.type = r.kind
-WHERE p.cluster = ? AND p.namespace = ? AND p.name = ? ORDER BY r.kind DESC, r.name`, owner.Cluster, owner.Namespace, owner.Name)
-		if err != nil {
-			return err
-		}
 		var drops []string
-		for rows.Next() {
+		if err := s.query(`SELECT r.kind, r.name FROM projectionist_relations r
+JOIN projectionist_projections p ON p.id = r.projection JOIN sqlite_master m ON m.name = r.name AND m.type = r.kind
+WHERE p.cluster = ? AND p.namespace = ? AND p.name = ? ORDER BY r.kind DESC, r.name`, []any{owner.Cluster, owner.Namespace, owner.Name}, func(rows *sql.Rows) error {
 			var kind, name string
-			if err := rows.Scan(&kind, &name); err != nil {
-				_ = rows.Close()
-				return err
-			}
+			err := rows.Scan(&kind, &name)
 			drops, dropped = append(drops, "DROP "+kind+" "+quote(name)), append(dropped, kind+" "+quote(name))
-		}
-		if err := rows.Err(); err != nil {
+			return err
+		}); err != nil {
 			return err
 		}
 		for _, drop := range drops {

@@ -139,48 +139,52 @@ func (t *table) selectKeys(n int) string {
 // write makes the changes of a table. Rows that go, and those whose values in a
 // unique index change, are deleted first: so a value may move from one row to another.
 func (t *table) write(s *session, changes []rmw.Change) error {
-	var gone [][]value.Value
-	var rows [][]value.Value
+	var gone, rows, unindexed [][]value.Value
 	for i := range changes {
 		c := &changes[i]
 		if c.Was != nil && (c.Now == nil || t.moves(c)) {
 			gone = append(gone, c.Key)
 		}
-		if c.Now != nil && (c.Was == nil || &c.Was[0] != &c.Now[0]) {
+		switch {
+		case c.Now == nil || c.Was != nil && &c.Was[0] == &c.Now[0]:
+		case c.Was != nil && len(t.indexed) > 0 && !differ(c, t.indexed):
+			unindexed = append(unindexed, c.Now)
+		default:
 			rows = append(rows, c.Now)
 		}
 	}
 	if err := inChunks(len(gone), func(from, to int) error { return t.delete(s, gone[from:to]) }); err != nil {
 		return err
 	}
-	return inChunks(len(rows), func(from, to int) error { return t.insert(s, rows[from:to]) })
+	if err := inChunks(len(unindexed), func(from, to int) error { return t.insert(s, unindexed[from:to], t.upsertUnindexed) }); err != nil {
+		return err
+	}
+	return inChunks(len(rows), func(from, to int) error { return t.insert(s, rows[from:to], t.upsert) })
 }
 
 func (t *table) moves(c *rmw.Change) bool {
-	for _, u := range t.uniques {
-		for _, col := range u {
-			if value.Compare(c.Was[col], c.Now[col]) != 0 {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.uniques, func(u []int) bool { return differ(c, u) })
+}
+
+// differ tells whether one of the columns changes.
+func differ(c *rmw.Change, columns []int) bool {
+	return slices.ContainsFunc(columns, func(col int) bool { return value.Compare(c.Was[col], c.Now[col]) != 0 })
+}
+
+func (t *table) deleteKeys(n int) string {
+	tuple := "(?" + strings.Repeat(", ?", len(t.model.Key)-1) + ")"
+	return "DELETE FROM " + quote(t.name) + " WHERE (" + t.keyColumns + ") IN (VALUES " + tuple + strings.Repeat(","+tuple, n-1) + ")"
 }
 
 func (t *table) delete(s *session, keys [][]value.Value) error {
-	tuple := "(?" + strings.Repeat(", ?", len(t.model.Key)-1) + ")"
 	var args []any
 	for _, key := range keys {
 		args = t.appendKey(args, key)
 	}
-	stmt, err := s.prepared("DELETE FROM " + quote(t.name) + " WHERE (" + t.keyColumns + ") IN (VALUES " + tuple + strings.Repeat(","+tuple, len(keys)-1) + ")")
-	if err == nil {
-		_, err = stmt.ExecContext(s.ctx, args...)
-	}
-	return err
+	return s.run(t.deleteKeys(len(keys)), args...)
 }
 
-func (t *table) insert(s *session, rows [][]value.Value) error {
+func (t *table) insert(s *session, rows [][]value.Value, onConflict string) error {
 	tuple := "(?" + strings.Repeat(",?", len(t.model.Columns)-1) + ")"
 	args := make([]any, 0, len(rows)*len(t.model.Columns))
 	for _, row := range rows {
@@ -188,9 +192,5 @@ func (t *table) insert(s *session, rows [][]value.Value) error {
 			args = append(args, encode(t.model.Columns[i].Type, v))
 		}
 	}
-	stmt, err := s.prepared("INSERT INTO " + quote(t.name) + " (" + t.columns + ") VALUES " + tuple + strings.Repeat(","+tuple, len(rows)-1) + t.upsert)
-	if err == nil {
-		_, err = stmt.ExecContext(s.ctx, args...)
-	}
-	return err
+	return s.run("INSERT INTO "+quote(t.name)+" ("+t.columns+") VALUES "+tuple+strings.Repeat(","+tuple, len(rows)-1)+onConflict, args...)
 }

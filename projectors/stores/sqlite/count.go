@@ -7,12 +7,9 @@ import (
 	"context"
 
 	"github.com/projectionist-dev/projectionist/contract"
-	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
-var _ stores.Counter = admin{}
-
-// Count implements stores.Counter.
+// Count implements stores.Reader.
 func (a admin) Count(ctx context.Context, c *contract.Contract, model int) (n int64, err error) {
 	tables, err := tablesOf(c)
 	if err != nil {

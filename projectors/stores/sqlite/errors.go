@@ -67,7 +67,8 @@ func (d *Database) explain(ctx context.Context, err error) error {
 	if code == lib.SQLITE_TOOBIG {
 		return &stores.DataError{Reason: "OutOfRange", Message: "a value is too large for the database"}
 	}
-	return fmt.Errorf("%s: SQLite refuses a statement with code %d: were its tables changed by hand? %w", d.path, e.Code(), err)
+	return &stores.EnvironmentError{Reason: stores.ReasonNotPrepared, Message: fmt.Sprintf(
+		"%s: SQLite refuses a statement with code %d: tables were dropped or changed by hand; bring them back, or remove the file and build anew", d.path, e.Code()), Err: err}
 }
 
 // violation tells which columns of the table would not be unique any more.

@@ -6,6 +6,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"strings"
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
@@ -60,3 +61,49 @@ var (
 	Declared = declared
 	Encode   = encode
 )
+
+// Hold calls fn while a transaction excludes all other writers.
+func (d *Database) Hold(ctx context.Context, fn func()) error {
+	return d.write(ctx, func(*session) error {
+		fn()
+		return nil
+	})
+}
+
+// KeyedStatements are what reads and deletes rows by key, for one row and for many.
+func KeyedStatements(c *contract.Contract) []string {
+	tables, err := tablesOf(c)
+	if err != nil {
+		panic(err)
+	}
+	var out []string
+	for _, t := range tables {
+		for _, n := range chunks {
+			out = append(out, t.selectKeys(n), t.deleteKeys(n))
+		}
+	}
+	return out
+}
+
+// Plan gives the steps by which SQLite would run a query.
+func (d *Database) Plan(ctx context.Context, query string) ([]string, error) {
+	var out []string
+	err := d.with(ctx, func(s *session) error {
+		args := make([]any, strings.Count(query, "?"))
+		rows, err := s.d.conn.QueryContext(ctx, "EXPLAIN QUERY PLAN "+query, args...)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				return err
+			}
+			out = append(out, detail)
+		}
+		return rows.Err()
+	})
+	return out, err
+}

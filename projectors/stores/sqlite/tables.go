@@ -30,9 +30,11 @@ type table struct {
 	deleted int // the column of tombstones, or -1
 	indexes []contract.Index
 	uniques [][]int // columns of unique indexes
+	indexed []int   // columns of all indexes
 	// Parts of statements: columns by name, as they are read, those of the key, and
-	// what an insert does to a row that is there.
-	columns, readColumns, keyColumns, upsert string
+	// what an insert does to a row that is there: to all columns, or to those that
+	// no index has, since SQLite writes an index whose columns it sets.
+	columns, readColumns, keyColumns, upsert, upsertUnindexed string
 }
 
 // tables are those of a contract. They fail on names that SQLite cannot tell
@@ -99,29 +101,37 @@ func columnAt(m *fold.Model, name string) int {
 func newTable(c *contract.Contract, model int, m *fold.Model) *table {
 	t := &table{name: c.Physical(m.Name), model: m, deleted: columnAt(m, contract.DeletedColumn), indexes: c.Models[model].Indexes}
 	for _, index := range t.indexes {
+		at := make([]int, len(index.Columns))
+		for i, name := range index.Columns {
+			at[i] = columnAt(m, name)
+		}
+		t.indexed = append(t.indexed, at...)
 		if index.Unique {
-			at := make([]int, len(index.Columns))
-			for i, name := range index.Columns {
-				at[i] = columnAt(m, name)
-			}
 			t.uniques = append(t.uniques, at)
 		}
 	}
-	var columns, reads, set []string
+	var columns, reads, set, unindexed []string
 	for i, col := range m.Columns {
 		columns, reads = append(columns, quote(col.Name)), append(reads, read("t."+quote(col.Name), col.Type))
-		if !slices.Contains(m.Key, i) {
-			set = append(set, quote(col.Name)+" = excluded."+quote(col.Name))
+		if slices.Contains(m.Key, i) {
+			continue
+		}
+		assign := quote(col.Name) + " = excluded." + quote(col.Name)
+		set = append(set, assign)
+		if !slices.Contains(t.indexed, i) {
+			unindexed = append(unindexed, assign)
 		}
 	}
 	t.columns, t.readColumns, t.keyColumns = strings.Join(columns, ", "), strings.Join(reads, ", "), t.keyList()
-	t.upsert = " ON CONFLICT (" + t.keyColumns + ") DO "
-	if len(set) == 0 {
-		t.upsert += "NOTHING"
-	} else {
-		t.upsert += "UPDATE SET " + strings.Join(set, ", ")
-	}
+	t.upsert, t.upsertUnindexed = t.onConflict(set), t.onConflict(unindexed)
 	return t
+}
+
+func (t *table) onConflict(set []string) string {
+	if len(set) == 0 {
+		return " ON CONFLICT (" + t.keyColumns + ") DO NOTHING"
+	}
+	return " ON CONFLICT (" + t.keyColumns + ") DO UPDATE SET " + strings.Join(set, ", ")
 }
 
 // quote makes an identifier of any name.
@@ -182,7 +192,7 @@ func selection(c *contract.Contract, tables []*table, model int) (string, error)
 	for _, col := range c.Models[model].Columns {
 		columns = append(columns, "t."+quote(col.Name)+" AS "+quote(col.Name))
 	}
-	from := " FROM " + quote(t.name) + " AS t"
+	var joins strings.Builder
 	for n, j := range c.Models[model].Joins {
 		at := slices.IndexFunc(tables, func(o *table) bool { return o.model.Name == j.Model })
 		if at < 0 {
@@ -197,12 +207,12 @@ func selection(c *contract.Contract, tables []*table, model int) (string, error)
 		if other.deleted >= 0 {
 			on = append(on, "NOT "+alias+"."+quote(contract.DeletedColumn))
 		}
-		from += " LEFT JOIN " + quote(other.name) + " AS " + alias + " ON " + strings.Join(on, " AND ")
+		fmt.Fprintf(&joins, " LEFT JOIN %s AS %s ON %s", quote(other.name), alias, strings.Join(on, " AND "))
 		for _, name := range slices.Sorted(maps.Keys(j.Set)) {
 			columns = append(columns, alias+"."+quote(j.Set[name])+" AS "+quote(name))
 		}
 	}
-	out := "SELECT " + strings.Join(columns, ", ") + from
+	out := "SELECT " + strings.Join(columns, ", ") + " FROM " + quote(t.name) + " AS t" + joins.String()
 	if t.deleted >= 0 {
 		out += " WHERE NOT t." + quote(contract.DeletedColumn)
 	}

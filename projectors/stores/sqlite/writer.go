@@ -151,12 +151,9 @@ func (w *writer) advance(s *session, id int64, advances []stores.Advance) error 
 		if !a.EventTime.IsZero() {
 			at = a.EventTime.UTC().Truncate(time.Microsecond).Format(timestampForm)
 		}
-		stmt, err := s.prepared(`UPDATE projectionist_positions SET next_offset = ?, leader_epoch = ?, topic_id = coalesce(nullif(?, ''), topic_id),
-event_time = max(coalesce(event_time, ?4), coalesce(?4, event_time)) WHERE projection = ? AND revision = ? AND topic = ? AND partition = ?`)
-		if err != nil {
-			return err
-		}
-		if _, err := stmt.ExecContext(s.ctx, a.Next, a.LeaderEpoch, a.TopicID, at, id, w.c.Revision, a.Claim.Topic, a.Claim.Partition); err != nil {
+		if err := s.run(`UPDATE projectionist_positions SET next_offset = ?, leader_epoch = ?, topic_id = coalesce(nullif(?, ''), topic_id),
+event_time = max(coalesce(event_time, ?4), coalesce(?4, event_time)) WHERE projection = ? AND revision = ? AND topic = ? AND partition = ?`,
+			a.Next, a.LeaderEpoch, a.TopicID, at, id, w.c.Revision, a.Claim.Topic, a.Claim.Partition); err != nil {
 			return err
 		}
 	}

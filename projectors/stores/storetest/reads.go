@@ -32,6 +32,9 @@ func (f *fixture) reads(model int, want ...[]value.Value) {
 	if d := diff(&seen, got, want); d != "" {
 		f.Fatalf("readers of model %s: %s", seen.Name, d)
 	}
+	if n, err := r.Count(f.ctx, f.c, model); err != nil || n != int64(len(want)) {
+		f.Fatalf("Count of %s gives %d (%v), want %d", seen.Name, n, err, len(want))
+	}
 	if n := f.db.ViewCount(f, seen.Name); n != len(want) {
 		f.Fatalf("the view of %s shows %d rows, want %d", seen.Name, n, len(want))
 	}

@@ -100,7 +100,7 @@ func (r *runner) prepare(ctx context.Context) error {
 			return err
 		}
 		if programs[i], err = handlers.Compile(c.Contract, schemas); err != nil {
-			return fmt.Errorf("Projection %s: %w", c.Projection.Name, err) //nolint:staticcheck // a kind's name
+			return fmt.Errorf("projection %s: %w", c.Projection.Name, err)
 		}
 	}
 	if r.embedded {
@@ -113,7 +113,7 @@ func (r *runner) prepare(ctx context.Context) error {
 			if ctx.Err() != nil {
 				err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 			}
-			return fmt.Errorf("Projection %s: %w", c.Projection.Name, err) //nolint:staticcheck // a kind's name
+			return fmt.Errorf("projection %s: %w", c.Projection.Name, err)
 		}
 		r.running = append(r.running, one)
 	}

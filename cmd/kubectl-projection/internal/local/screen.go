@@ -107,15 +107,11 @@ func (r *runner) report(ctx context.Context) (*Report, error) {
 
 // rowsOf counts the rows that readers of a model see.
 func rowsOf(ctx context.Context, admin stores.Admin, c *contract.Contract, model int) (int64, error) {
-	if counter, ok := admin.(stores.Counter); ok {
-		return counter.Count(ctx, c, model)
-	}
 	reader, ok := admin.(stores.Reader)
 	if !ok {
 		return 0, errors.New("rows cannot be read back from this store")
 	}
-	rows, err := reader.Read(ctx, c, model)
-	return int64(len(rows)), err
+	return reader.Count(ctx, c, model)
 }
 
 // Print shows a report in the printer's format.

@@ -14,6 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/replay"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/rows"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -108,5 +112,39 @@ func TestAccept(t *testing.T) {
 	again, text := screen(t, output.Text, Options{Paths: []string{dir}})
 	if again.Summary.Passed != 7 || again.Summary.Failed != 1 || again.Summary.Errors != 0 {
 		t.Errorf("after --update:\n%s", text)
+	}
+}
+
+// TestSQLite: what passes in memory passes on another store.
+func TestSQLite(t *testing.T) {
+	t.Chdir("testdata")
+	r, text := screen(t, output.Text, Options{Paths: []string{"features"}, Store: "sqlite:" + filepath.Join(t.TempDir(), "test.db")})
+	if r.Summary.Passed != 6 || r.Summary.Cases != 6 {
+		t.Error(text)
+	}
+}
+
+// TestCuts: a case fails where its events give other rows or stops as one batch than one by one, although nobody expects
+// anything of these rows.
+func TestCuts(t *testing.T) {
+	c := &contract.Contract{Models: []contract.Model{{Name: "m", Key: []string{"id"}, Columns: []contract.Column{{Name: "id", Type: "text"}, {Name: "n", Type: "int64"}}}}}
+	vs, err := rows.Views(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := &caseRun{program: &program{views: vs}}
+	result := func(n int64, stops ...replay.Stop) *replay.Result {
+		return &replay.Result{Rows: [][][]value.Value{{{"a", n}}}, Stops: stops}
+	}
+	stop := replay.Stop{Event: 1, Stop: contract.Stop{Reason: "OutOfRange"}}
+	if got := run.compareCuts(result(1, stop), result(1, stop)); got != nil {
+		t.Errorf("equal results differ: %+v", got)
+	}
+	got := run.compareCuts(result(1), result(2))
+	if len(got) != 2 || got[1].Key != "id=a" || len(got[1].Columns) != 1 || got[1].Columns[0] != (ColumnDiff{"n", "1", "2"}) {
+		t.Errorf("another row is reported as %+v", got)
+	}
+	if got := run.compareCuts(result(1), result(1, stop)); len(got) != 1 {
+		t.Errorf("a stop of one cut alone is reported as %+v", got)
 	}
 }

@@ -209,7 +209,7 @@ func standInBroker(name string) v1alpha1.EventBroker {
 	b := v1alpha1.EventBroker{}
 	b.Name = name
 	b.Spec.Kafka = &v1alpha1.KafkaBroker{BootstrapServers: []string{"localhost:9092"}}
-	b.Spec.SchemaRegistry = &v1alpha1.SchemaRegistry{URLs: []string{"http://localhost:8081"}}
+	b.Spec.SchemaRegistry = v1alpha1.SchemaRegistry{URLs: []string{"http://localhost:8081"}}
 	return b
 }
 
