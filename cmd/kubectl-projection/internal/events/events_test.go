@@ -113,3 +113,30 @@ func TestWrongLines(t *testing.T) {
 		}
 	}
 }
+
+// TestLinesStay: an event keeps its bytes when lines behind it are read into the same buffer.
+func TestLinesStay(t *testing.T) {
+	const n = 10_000
+	for topic, form := range map[string]string{"json": "%s\n", "": `{"topic": "json", "value": %s}` + "\n"} {
+		value := func(i int) string { return fmt.Sprintf(`{"id": %d}`, i) }
+		var lines strings.Builder
+		for i := range n {
+			fmt.Fprintf(&lines, form, value(i))
+		}
+		var all []events.Event
+		for e, err := range maker(t).Lines("f", strings.NewReader(lines.String()), topic) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, e)
+		}
+		if len(all) != n {
+			t.Fatalf("with topic %q there are %d events, want %d", topic, len(all), n)
+		}
+		for i := range all {
+			if got := string(all[i].Record.Value); got != value(i) {
+				t.Fatalf("with topic %q event %d has become %s", topic, i, got)
+			}
+		}
+	}
+}

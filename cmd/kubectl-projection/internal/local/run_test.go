@@ -255,7 +255,9 @@ func TestInterrupt(t *testing.T) {
 	write(t, dir+"/stock.yaml", stock)
 	in, out := io.Pipe()
 	defer out.Close() //nolint:errcheck // a pipe
-	ctx, interrupt := context.WithCancel(t.Context())
+	// The deadline is for a failure alone.
+	ctx, interrupt := context.WithTimeout(t.Context(), time.Minute)
+	defer interrupt()
 	p, screen, progress := printer()
 	p.In, p.Format = in, output.JSON
 	// The progress that shows the event committed is what the interrupt waits for.

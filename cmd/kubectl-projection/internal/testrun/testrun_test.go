@@ -5,19 +5,25 @@ package testrun
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/replay"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/rows"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/workspace"
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
+	"github.com/projectionist-dev/projectionist/projectors/connect"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -147,4 +153,47 @@ func TestCuts(t *testing.T) {
 	if got := run.compareCuts(result(1), result(1, stop)); len(got) != 1 {
 		t.Errorf("a stop of one cut alone is reported as %+v", got)
 	}
+}
+
+// TestCutsAreCompared: a store that is wrong with batches alone fails cases.
+func TestCutsAreCompared(t *testing.T) {
+	t.Chdir("testdata")
+	db, err := connect.OpenURL("memory:", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, _, err := load([]string{"features"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &suite{o: Options{Run: regexp.MustCompile("rows as YAML")}, workspace: workspace.New(set), db: forgetful{db}, report: &Report{}, programs: map[*manifests.Object]*program{}}
+	for _, o := range set.Objects {
+		if o.Kind == manifests.KindProjectionTest {
+			s.test(t.Context(), o)
+		}
+	}
+	if len(s.report.Tests) != 1 || len(s.report.Tests[0].Cases) != 1 || s.report.Tests[0].Error != "" {
+		t.Fatalf("the report is %+v", s.report)
+	}
+	c := s.report.Tests[0].Cases[0]
+	if c.Passed || len(c.Failures) == 0 || !strings.Contains(c.Failures[0].Message, "as one batch") {
+		t.Errorf("the case is %+v, want it to fail by the comparison of cuts", c)
+	}
+}
+
+// forgetful is a database that loses the rows of commits of several.
+type forgetful struct{ connect.Database }
+
+func (f forgetful) Writer(c *contract.Contract) (stores.Writer, error) {
+	w, err := f.Database.Writer(c)
+	return forgetfulWriter{w}, err
+}
+
+type forgetfulWriter struct{ stores.Writer }
+
+func (w forgetfulWriter) Commit(ctx context.Context, c stores.Commit) error {
+	if c.Rows != nil && c.Rows.Len() > 1 {
+		c.Rows = nil
+	}
+	return w.Writer.Commit(ctx, c)
 }
