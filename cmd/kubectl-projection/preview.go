@@ -23,6 +23,9 @@ import (
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/secrets"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/workspace"
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/codecs"
+	"github.com/projectionist-dev/projectionist/projectors/connect"
+	"github.com/projectionist-dev/projectionist/projectors/credentials"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
 )
 
@@ -78,15 +81,16 @@ func (o *previewOptions) run(ctx context.Context, p *output.Printer) error {
 	if err != nil {
 		return err
 	}
-	given, c, err := o.events(ctx, p, compiled)
+	mounts, remove, err := secrets.Gather(secrets.Sources{Dir: o.secrets, Manifests: o.files, Environ: os.Environ()}, compiled.Contract)
 	if err != nil {
 		return err
 	}
-	program, err := handlers.Compile(c, nil)
+	defer remove() //nolint:errcheck // a temporary directory
+	given, previewed, err := o.events(ctx, p, compiled, mounts)
 	if err != nil {
 		return err
 	}
-	report, err := preview.Of(ctx, &replay.Projection{Contract: c, Program: program}, given)
+	report, err := preview.Of(ctx, previewed, given)
 	if err != nil {
 		return err
 	}
@@ -118,26 +122,33 @@ func one(w *workspace.Workspace, name string) (out manifests.Of[v1alpha1.Project
 	}
 }
 
-// events reads the events, and gives the contract under which their payloads are read.
-func (o *previewOptions) events(ctx context.Context, p *output.Printer, compiled *workspace.Compiled) ([]events.Event, *contract.Contract, error) {
+// events reads the events, and gives the projection as it reads their payloads: those of a topic by its codec, those of
+// a file past a codec that needs a schema registry.
+func (o *previewOptions) events(ctx context.Context, p *output.Printer, compiled *workspace.Compiled, m credentials.Mounts) ([]events.Event, *replay.Projection, error) {
 	c := compiled.Contract
-	if slices.ContainsFunc(c.Topics, func(t contract.Topic) bool { return t.Name == o.from }) {
-		if !compiled.HasBroker {
-			return nil, nil, fmt.Errorf("the EventBroker of topic %s is not among the manifests: name its file with -f, too, or take events from a file", o.from)
-		}
-		mounts, remove, err := secrets.Gather(secrets.Sources{Dir: o.secrets, Manifests: o.files, Environ: os.Environ()}, c)
-		if err != nil {
+	var schemas codecs.Schemas
+	isTopic := slices.ContainsFunc(c.Topics, func(t contract.Topic) bool { return t.Name == o.from })
+	switch {
+	case !isTopic:
+		c = events.WithoutRegistry(c)
+	case !compiled.HasBroker:
+		return nil, nil, fmt.Errorf("the EventBroker of topic %s is not among the manifests: name its file with -f, too, or take events from a file", o.from)
+	default:
+		var err error
+		if schemas, err = connect.Schemas(ctx, m, c.Broker); err != nil {
 			return nil, nil, err
 		}
-		defer remove() //nolint:errcheck // a temporary directory
-		given, err := preview.FromKafka(ctx, mounts, c, o.from, o.limit)
-		return given, c, err
 	}
-	c = events.WithoutRegistry(c)
-	program, err := handlers.Compile(c, nil)
+	program, err := handlers.Compile(c, schemas)
 	if err != nil {
 		return nil, nil, err
 	}
-	given, err := preview.FromFile(events.NewMaker(compiled.Contract.Topics, program.NewEvaluator(), time.Now().UTC()), o.from, p.In, o.limit)
-	return given, c, err
+	previewed := &replay.Projection{Contract: c, Program: program}
+	if isTopic {
+		given, err := preview.FromKafka(ctx, m, c, o.from, o.limit)
+		return given, previewed, err
+	}
+	maker := events.NewMaker(compiled.Contract.Topics, program.NewEvaluator(), time.Now().UTC())
+	given, err := preview.FromFile(maker, o.from, p.In, o.limit)
+	return given, previewed, err
 }
