@@ -78,7 +78,7 @@ func (m *model) refuseExpression(path, source string, s sight, o expr.Options, e
 	}
 	o.Row = m.row(false)
 	if p, _ := expr.Compile(source, o); p != nil && p.Uses("row") {
-		// It compiles with the row alone.
+		// With a row, the expression would compile.
 		*m.problems = append(*m.problems, Problem{
 			Object: m.object, Path: path, Reason: ReasonInvalidSpec, Severity: Error, Column: strings.Index(source, "row") + 1,
 			Message: "the expression reads row, which is known only once key or where has found it: name event, key, headers and meta here, and row in when, set and other operations",

@@ -142,7 +142,7 @@ const wholeTopics = `
 // wholeInput is the whole spec after edits of it and of its topics.
 func wholeInput(t testing.TB, pairs ...string) Input {
 	t.Helper()
-	text := whole + wholeTopics
+	text := strings.Join([]string{whole, wholeTopics}, "")
 	for i := 0; i < len(pairs); i += 2 {
 		if !strings.Contains(text, pairs[i]) {
 			t.Fatalf("nothing to replace: %q", pairs[i])

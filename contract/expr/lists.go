@@ -5,8 +5,8 @@ package expr
 
 import (
 	varint "encoding/binary"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -232,7 +232,7 @@ func appendIdentity(dst []byte, v ref.Val, b *budget) ([]byte, *Failure) {
 	case types.Null:
 		return append(dst, '0'), nil
 	case types.Bool:
-		return append(dst, fmt.Sprint(bool(x))[0]), nil
+		return append(dst, strconv.FormatBool(bool(x))[0]), nil
 	case types.Int, dec:
 		d, _ := asDecimal(x)
 		var reduced apd.Decimal

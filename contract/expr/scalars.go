@@ -124,17 +124,17 @@ func scalarDeclarations() []cel.EnvOption {
 		bind := cel.FunctionBinding(func(args ...ref.Val) ref.Val { return fn.inCEL(args) })
 		var opts []cel.FunctionOpt
 		for _, args := range product(fn.params) {
-			id, result := strings.ReplaceAll(fn.name, ".", "_"), fn.result
+			id, result := []string{strings.ReplaceAll(fn.name, ".", "_")}, fn.result
 			if result == nil {
 				result = cel.IntType
 			}
 			for _, t := range args {
-				id += "_" + t.TypeName()
+				id = append(id, t.TypeName())
 				if fn.result == nil && t == decimalType {
 					result = decimalType
 				}
 			}
-			opts = append(opts, cel.Overload(id, args, result, bind))
+			opts = append(opts, cel.Overload(strings.Join(id, "_"), args, result, bind))
 		}
 		out = append(out, cel.Function(fn.name, opts...))
 	}

@@ -34,7 +34,7 @@ type Database interface {
 }
 
 // URLForms are the URLs that OpenURL takes, for messages and help.
-const URLForms = "memory:, sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE"
+const URLForms = "memory:, sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE" //nolint:gosec // it holds no credentials
 
 // OpenURL gives the store of a URL. Application is what the database shows as
 // the client's name. Its errors never repeat the URL, which may hold a password.

@@ -82,7 +82,7 @@ func (f *finisher) Finish(row []value.Value) ([]value.Value, error) {
 		switch v {
 		case true:
 		case false, nil:
-			return nil, &fold.RowError{Reason: ReasonConstraintViolation, Path: c.path, Message: fmt.Sprintf("the row does not meet %s", subject(c.prg))}
+			return nil, &fold.RowError{Reason: ReasonConstraintViolation, Path: c.path, Message: "the row does not meet " + subject(c.prg)}
 		default:
 			return nil, &fold.RowError{Reason: ReasonHandlerError, Path: c.path, Message: fmt.Sprintf("%s is %s, expected a bool", subject(c.prg), value.Describe(v))}
 		}

@@ -47,7 +47,7 @@ func TestFinish(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			row, err := f.Finish(rowOf(t, p, append(tt.row, "id", "a")...))
-			got := ""
+			var got string
 			var re *fold.RowError
 			if errors.As(err, &re) {
 				got = re.Reason + " " + re.Path + ": " + re.Message

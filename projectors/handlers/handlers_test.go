@@ -248,7 +248,7 @@ func TestCompileNamesEveryFault(t *testing.T) {
 
 func TestCompileNamesBadColumns(t *testing.T) {
 	for path, col := range map[string]contract.Column{
-		"models[order_summary].columns[bad].type: ":  {Name: "bad", Type: "varchar"},
+		"models[order_summary].columns[bad].type:":   {Name: "bad", Type: "varchar"},
 		"models[order_summary].columns[bad].default": {Name: "bad", Type: "int32", Default: ptr("x")},
 	} {
 		c := orders()

@@ -261,7 +261,7 @@ func TestLoaderBytes(t *testing.T) {
 			}
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
-			return int64(m.HeapAlloc) //nolint:gosec // far below
+			return int64(m.HeapAlloc)
 		}
 		before := heap()
 		said := 0

@@ -226,7 +226,7 @@ func newView(schema string, c *contract.Contract, tables []*table, model int) vi
 			add("t", col.name, col)
 		}
 	}
-	from := " FROM " + quote(schema, t.name) + " t"
+	from := []string{" FROM " + quote(schema, t.name) + " t"}
 	for n, j := range c.Models[model].Joins {
 		at := slices.IndexFunc(tables, func(o *table) bool { return o.model == j.Model })
 		if at < 0 {
@@ -241,14 +241,14 @@ func newView(schema string, c *contract.Contract, tables []*table, model int) vi
 		if other.deleted >= 0 {
 			on = append(on, "NOT "+alias+"."+quote(other.columns[other.deleted].name))
 		}
-		from += " LEFT JOIN " + quote(schema, other.name) + " " + alias + " ON " + strings.Join(on, " AND ")
+		from = append(from, " LEFT JOIN "+quote(schema, other.name)+" "+alias+" ON "+strings.Join(on, " AND "))
 		for _, name := range slices.Sorted(maps.Keys(j.Set)) {
 			if i := slices.IndexFunc(other.columns, func(o column) bool { return o.name == j.Set[name] }); i >= 0 {
 				add(alias, name, other.columns[i])
 			}
 		}
 	}
-	v.query = "SELECT " + strings.Join(selected, ", ") + from
+	v.query = "SELECT " + strings.Join(selected, ", ") + strings.Join(from, "")
 	if t.deleted >= 0 {
 		v.query += " WHERE NOT t." + quote(t.columns[t.deleted].name)
 	}

@@ -43,7 +43,7 @@ func TestDefinitionsReachTheDatabase(t *testing.T) {
 		"SELECT col_description('shop.price'::regclass, 3)":                                                                         "Without tax; it's in currency.",
 		`SELECT col_description('shop."Order ""x"""'::regclass, 10)`:                                                                "Without tax; it's in currency.",
 		"SELECT count(*) FROM pg_constraint WHERE contype = 'c' AND conrelid = 'shop.price__0123456789'::regclass AND convalidated": "5",
-		"SELECT string_agg(a.amname, ' ' ORDER BY a.amname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = 'shop.price__0123456789'::regclass": "brin btree btree gin gist hash",
+		"SELECT string_agg(a.amname, ',' ORDER BY a.amname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = 'shop.price__0123456789'::regclass": "brin,btree,btree,gin,gist,hash",
 		"SELECT bool_and(condeferrable AND condeferred) FROM pg_constraint WHERE contype = 'u' AND conrelid = 'shop.price__0123456789'::regclass":                                                          "true",
 		"SELECT count(*) FROM pg_class WHERE relkind = 'v' AND relnamespace = 'shop'::regnamespace":                                                                                                        "2",
 	} {

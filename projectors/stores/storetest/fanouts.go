@@ -6,6 +6,7 @@ package storetest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/projectionist-dev/projectionist/contract"
@@ -106,7 +107,7 @@ func fanOutOrder(t *testing.T, h Harness) {
 func counting2(id string) fold.Effect {
 	return fold.Effect{Key: []value.Value{id}, Load: loader(func(row []value.Value) (fold.Step, error) {
 		n, _ := at(row, countColumn).(int64)
-		return fold.Step{Changes: []fold.Change{set(countColumn, n+1), push(logColumn, fmt.Sprint(n))}}, nil
+		return fold.Step{Changes: []fold.Change{set(countColumn, n+1), push(logColumn, strconv.FormatInt(n, 10))}}, nil
 	})}
 }
 

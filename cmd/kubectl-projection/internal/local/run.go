@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -371,20 +372,21 @@ func (r *runner) consumed(tp event.TopicPartition) int64 {
 func (r *runner) announce() {
 	broker := "Kafka of EventBroker " + r.running[0].Contract.Broker.Name
 	if r.embedded {
-		broker = "embedded"
+		topics := make([]string, len(r.topics))
 		for i := range r.topics {
-			broker += fmt.Sprintf("%s %s (%s)", [2]string{":", ","}[min(i, 1)], r.topics[i].Name, count(int64(partitions(&r.topics[i])), "partition"))
+			topics[i] = fmt.Sprintf("%s (%s)", r.topics[i].Name, count(int64(partitions(&r.topics[i])), "partition"))
 		}
+		broker = "embedded: " + strings.Join(topics, ", ")
 	}
-	fmt.Fprintf(r.p.Err, "broker   %s\n", broker)
+	_, _ = fmt.Fprintf(r.p.Err, "broker   %s\n", broker)
 	for _, one := range r.running {
 		note := ""
 		if one.rebuilt {
 			note = "   rows of an earlier run are made anew"
 		}
-		fmt.Fprintf(r.p.Err, "store    %s   %s (revision %s)%s\n", r.storeName(one.Compiled), one.Projection.Name, one.Contract.Revision, note)
+		_, _ = fmt.Fprintf(r.p.Err, "store    %s   %s (revision %s)%s\n", r.storeName(one.Compiled), one.Projection.Name, one.Contract.Revision, note)
 	}
 	if len(r.o.Events) == 0 && r.embedded {
-		fmt.Fprintln(r.p.Err, "no events: give files with --events")
+		_, _ = fmt.Fprintln(r.p.Err, "no events: give files with --events")
 	}
 }

@@ -262,7 +262,7 @@ func TestInterrupt(t *testing.T) {
 	p.In, p.Format = in, output.JSON
 	// The progress that shows the event committed is what the interrupt waits for.
 	p.Err = watcher{progress, "1 event ", interrupt}
-	go fmt.Fprintln(out, `{"type": "Received", "sku": "A-7", "quantity": 3}`)
+	go func() { _, _ = fmt.Fprintln(out, `{"type": "Received", "sku": "A-7", "quantity": 3}`) }()
 	if err := Run(ctx, p, Options{Files: []string{dir}, Events: []string{"stock=-"}, Store: "memory:"}); err != nil {
 		t.Fatalf("%v\n%s", err, progress)
 	}

@@ -213,17 +213,17 @@ func (g *progress) tell(r *runner) {
 	}
 	g.last, g.lastTime = done, now
 	if !g.inPlace {
-		fmt.Fprintln(g.w, line)
+		_, _ = fmt.Fprintln(g.w, line)
 		return
 	}
 	g.drawn = true
-	fmt.Fprintf(g.w, "\r\x1b[K%s", line)
+	_, _ = fmt.Fprintf(g.w, "\r\x1b[K%s", line)
 }
 
 // end leaves the line.
 func (g *progress) end() {
 	if g.drawn {
-		fmt.Fprintln(g.w)
+		_, _ = fmt.Fprintln(g.w)
 	}
 }
 
