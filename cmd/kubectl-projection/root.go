@@ -36,7 +36,7 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	case errors.Is(err, output.ErrFound):
 		return 1
 	default:
-		fmt.Fprintf(stderr, "%s: %s\n", name, err)
+		_, _ = fmt.Fprintf(stderr, "%s: %s\n", name, err)
 		return 2
 	}
 }

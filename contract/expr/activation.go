@@ -11,7 +11,6 @@ import (
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/interpreter"
 	"github.com/valyala/fastjson"
 
@@ -136,7 +135,7 @@ func (a *Activation) headerMap() ref.Val {
 		}
 		m[types.String(h.Key)] = v
 	}
-	return orderedMap{types.NewRefValMap(types.DefaultTypeAdapter, m).(traits.Mapper)}
+	return orderedMap{types.NewRefValMap(types.DefaultTypeAdapter, m)}
 }
 
 // member gives a member of an object; nil if it is missing.

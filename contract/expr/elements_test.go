@@ -93,7 +93,7 @@ func TestItem(t *testing.T) {
 		t.Fatal(cerr)
 	}
 	for src, want := range map[string]string{
-		`string(item.n * 2) + "@" + string(index)`: "2@0 5@1", `string(event.quantity * item.n)`: "3 7.5", `item.?x.orValue(key)`: "k k", `has(item.n) ? event.id : ""`: "o1 o1",
+		`string(item.n * 2) + "@" + string(index)`: "2@0 5@1", `string(event.quantity * item.n)`: "3 7.5", `item.?x.orValue(key)`: "k k", `has(item.n) ? event.id + string(index) : ""`: "o10 o11",
 		`event.lines.map(item, string(item.n)).join("+")`: "1+2.5 1+2.5", `item == event.lines[1] ? "last" : "first"`: "first last",
 	} {
 		for _, noFast := range []bool{false, true} {

@@ -80,7 +80,7 @@ func put(dir, name, key string, data []byte) error {
 	if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, name, key), data, 0o600)
+	return os.WriteFile(filepath.Join(dir, name, key), data, 0o600) //nolint:gosec // a directory of our own; names and keys are those of Kubernetes
 }
 
 // copyTree takes over the directory of the user; links of mounted Secrets are followed.

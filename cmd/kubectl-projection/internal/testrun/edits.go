@@ -75,7 +75,7 @@ func replaceFile(name string, data []byte) error {
 	if info, err := os.Stat(name); err == nil {
 		mode = info.Mode().Perm()
 	}
-	return os.WriteFile(name, data, mode)
+	return os.WriteFile(name, data, mode) //nolint:gosec // the user's own file, which --update is asked to write
 }
 
 // offset is the byte offset of a mark; that of the file's end for one behind it.
