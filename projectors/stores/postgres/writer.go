@@ -123,14 +123,18 @@ func (w *Writer) Claim(ctx context.Context, owner string, tps []event.TopicParti
 	}
 	topics, partitions, tokens := make([]string, len(sorted)), make([]int32, len(sorted)), make([]string, len(sorted))
 	for i, tp := range sorted {
-		var raw [16]byte
-		if _, err := rand.Read(raw[:]); err != nil {
-			return nil, err
-		}
-		topics[i], partitions[i], tokens[i] = tp.Topic, tp.Partition, hex.EncodeToString(raw[:])
+		topics[i], partitions[i] = tp.Topic, tp.Partition
 	}
 	var claims []stores.Claim
 	err := w.retry(ctx, func() error {
+		// An attempt whose answer was lost may have claimed: the next is a claim of its own, with its own tokens.
+		for i := range tokens {
+			var raw [16]byte
+			if _, err := rand.Read(raw[:]); err != nil {
+				return err
+			}
+			tokens[i] = hex.EncodeToString(raw[:])
+		}
 		return w.cfg.rawTx(ctx, w.pool, pgx.ReadWrite, func(tx pgx.Tx) error {
 			id, err := w.projection(ctx, tx)
 			if err != nil {
