@@ -45,7 +45,7 @@ func testCommand(p *output.Printer) *cobra.Command {
 			}
 			switch {
 			case r.Summary.Errors+len(r.Problems) > 0:
-				return fmt.Errorf("%s could not run", testrun.Count(r.Summary.Errors+len(r.Problems), "file"))
+				return fmt.Errorf("%s could not run", output.Count(r.Summary.Errors+len(r.Problems), "file"))
 			case r.Summary.Failed > 0:
 				return output.ErrFound
 			}

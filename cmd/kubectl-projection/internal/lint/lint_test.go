@@ -5,36 +5,15 @@ package lint
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/goldentest"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-// golden compares with a file of testdata, which -update writes.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatalf("%v (go test -update writes it)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", name, diff)
-	}
-}
 
 // lintFiles runs lint on files as the command does, and gives its screen.
 func lintFiles(t *testing.T, paths ...string) (*Report, string) {
@@ -64,7 +43,7 @@ func TestWrong(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
 		t.Run(name, func(t *testing.T) {
 			report, screen := lintFiles(t, "base", file)
-			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", screen)
+			goldentest.Equal(t, strings.TrimSuffix(file, ".yaml")+".golden", screen)
 			want := Error
 			if strings.HasPrefix(name, "advice-") {
 				want = Advice

@@ -6,8 +6,6 @@ package preview
 import (
 	"bytes"
 	"context"
-	"flag"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/events"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/goldentest"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/replay"
@@ -23,24 +22,6 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
 	"github.com/projectionist-dev/projectionist/projectors/sources/memory"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatalf("%v (go test -update writes it)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", name, diff)
-	}
-}
 
 func orders(t *testing.T) *replay.Projection {
 	t.Helper()
@@ -78,7 +59,7 @@ func TestScreen(t *testing.T) {
 		if err := Print(out, r); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, file, b.String())
+		goldentest.Equal(t, file, b.String())
 	}
 }
 

@@ -6,15 +6,13 @@ package testrun
 import (
 	"bytes"
 	"context"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/goldentest"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/replay"
@@ -25,25 +23,6 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-// golden compares with a file of testdata, which -update writes.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatalf("%v (go test -update writes it)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", name, diff)
-	}
-}
 
 // times are what no two runs have alike.
 var times = regexp.MustCompile(`\d\.\d\ds\n|time="[\d.]+"|"seconds": [-e\d.]+`)
@@ -76,12 +55,12 @@ func TestScreens(t *testing.T) {
 	t.Chdir("testdata")
 	for _, dir := range []string{"features", "failing", "broken"} {
 		_, got := screen(t, output.Text, Options{Paths: []string{dir}})
-		golden(t, dir+"/screen.golden", got)
+		goldentest.Equal(t, dir+"/screen.golden", got)
 	}
 	_, got := screen(t, JUnit, Options{Paths: []string{"failing", "broken"}})
-	golden(t, "junit.golden", got)
+	goldentest.Equal(t, "junit.golden", got)
 	_, got = screen(t, output.JSON, Options{Paths: []string{"failing"}})
-	golden(t, "json.golden", got)
+	goldentest.Equal(t, "json.golden", got)
 }
 
 func TestSelection(t *testing.T) {
@@ -113,7 +92,7 @@ func TestAccept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, filepath.Join("testdata", "accepted", name+".golden"), string(data))
+		goldentest.Equal(t, filepath.Join("testdata", "accepted", name+".golden"), string(data))
 	}
 	again, text := screen(t, output.Text, Options{Paths: []string{dir}})
 	if again.Summary.Passed != 7 || again.Summary.Failed != 1 || again.Summary.Errors != 0 {

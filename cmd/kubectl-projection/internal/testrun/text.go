@@ -52,7 +52,7 @@ func printTest(p *output.Printer, t *TestReport, width int, verbose bool) {
 		good = good && c.Passed
 	}
 	if good && t.Error == "" {
-		p.Printf("%s    %-*s   %s   %.2fs\n", p.Paint(output.Green, "ok"), width, t.Name, Count(len(t.Cases), "case"), t.Seconds)
+		p.Printf("%s    %-*s   %s   %.2fs\n", p.Paint(output.Green, "ok"), width, t.Name, output.Count(len(t.Cases), "case"), t.Seconds)
 	}
 	for _, c := range t.Cases {
 		at := fmt.Sprintf("%s:%d", t.File, c.Line)
@@ -136,16 +136,8 @@ func printNames(p *output.Printer, what string, names []string) {
 	p.Printf("%s  %s: %s%s\n", indent, what, strings.Join(names, "   "), more)
 }
 
-// Count gives a number with its noun: 1 case, 2 cases.
-func Count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 func summaryLine(s Summary, problems int) string {
-	line := fmt.Sprintf("%s, %s: ", Count(s.Projections, "projection"), Count(s.Cases, "case"))
+	line := fmt.Sprintf("%s, %s: ", output.Count(s.Projections, "projection"), output.Count(s.Cases, "case"))
 	var parts []string
 	if s.Passed == s.Cases && s.Errors+problems == 0 {
 		parts = append(parts, "all passed")
