@@ -23,7 +23,7 @@ func Equal(t testing.TB, name, got string) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(name) //nolint:gosec // a file of testdata
+	want, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatalf("%v (go test -update writes it)", err)
 	}
