@@ -11,5 +11,6 @@
 // Secrets and the keys in them, and the kubelet mounts them.
 //
 // Neighbours: contract/value (column types and values), contract/expr (CEL),
+// contract/jsondoc (members of JSON texts),
 // contract/compile (a Projection's spec becomes a Contract).
 package contract
