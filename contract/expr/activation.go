@@ -14,6 +14,7 @@ import (
 	"cel.dev/cel-go/interpreter"
 	"github.com/valyala/fastjson"
 
+	"github.com/projectionist-dev/projectionist/contract/jsondoc"
 	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
@@ -32,6 +33,9 @@ type Activation struct {
 	// Event is the payload; nil is null (a tombstone). The bytes that it was
 	// parsed from must be valid UTF-8 and valid JSON (projectors/codecs sees to it).
 	Event *fastjson.Value
+	// Members, where it is not nil, holds the payload in place of Event, scanned for
+	// the Options.Members that the programs were compiled with.
+	Members *jsondoc.Doc
 	// Escaped must be true when the payload contains a backslash.
 	Escaped bool
 	// Key is nil for a null key.
@@ -60,6 +64,14 @@ type Activation struct {
 
 var _ interpreter.Activation = (*Activation)(nil)
 
+// Payload gives the tree of the payload, made of Members where it has to be; nil is null.
+func (a *Activation) Payload() *fastjson.Value {
+	if a.Members != nil {
+		return a.Members.Tree()
+	}
+	return a.Event
+}
+
 // Parent implements CEL's Activation.
 func (*Activation) Parent() interpreter.Activation { return nil }
 
@@ -67,7 +79,7 @@ func (*Activation) Parent() interpreter.Activation { return nil }
 func (a *Activation) ResolveName(name string) (any, bool) {
 	switch name {
 	case "event":
-		return a.toCEL(a.Event), true
+		return a.toCEL(a.Payload()), true
 	case "key":
 		s, f := a.keyText()
 		if f != nil {

@@ -53,7 +53,7 @@ func (c fastCompiler) part(e ast.Expr) (fastPart, bool) {
 		return fastPart{}, false
 	}
 	if p, ok := c.vocabulary.pathOf(e); ok {
-		return fastPart{eval: pathNode(p), label: p.String()}, true
+		return fastPart{eval: c.pathNode(p), label: p.String()}, true
 	}
 	switch e.Kind() {
 	case ast.LiteralKind:
@@ -76,7 +76,7 @@ func (c fastCompiler) part(e ast.Expr) (fastPart, bool) {
 		}
 		if p, ok := c.vocabulary.pathOf(s.Operand()); ok && s.IsTestOnly() {
 			p.names = append(p.names, s.FieldName())
-			return fastPart{eval: hasNode(p)}, true
+			return fastPart{eval: c.hasNode(p)}, true
 		}
 	case ast.CallKind:
 		return c.call(e)
@@ -208,8 +208,16 @@ func (c fastCompiler) orValue(call ast.CallExpr) (fastPart, bool) {
 	if !ok {
 		return fastPart{}, false
 	}
-	label := p.String()
+	label, s := p.String(), c.vocabulary.spot(p)
 	return fastPart{label: label, eval: func(a *Activation) (fval, *Failure) {
+		if d := s.in(a); d != nil {
+			if v, ok, f := scalar(d, s.end, label); ok {
+				return v, f
+			}
+			if s.absent(d, fixed) {
+				return alt.eval(a)
+			}
+		}
 		v, f := a.follow(p, fixed)
 		if f != nil {
 			return fval{}, f
@@ -298,7 +306,7 @@ func stringFast(v fval) (fval, *Failure) {
 	case kSmall, kDec:
 		return textVal(decimalText(v.decimal())), nil
 	case kBool:
-		return textVal(strconv.FormatBool(v.b)), nil
+		return textVal(strconv.FormatBool(v.bool())), nil
 	case kTime, kDuration:
 		return fval{}, errFallback
 	}
@@ -316,7 +324,7 @@ func intFast(v fval) (fval, *Failure) {
 		}
 		return intVal(int64(n)), nil
 	case kString:
-		n, ok := types.String(v.s).ConvertToType(types.IntType).(types.Int)
+		n, ok := types.String(v.text()).ConvertToType(types.IntType).(types.Int)
 		if !ok {
 			return fval{}, failf("a string that is not an int")
 		}
@@ -334,7 +342,7 @@ func decimalFast(v fval) (fval, *Failure) {
 	case kInt:
 		return fval{k: kSmall, i: v.i}, nil
 	case kString:
-		d, f := parseDecimal(v.s)
+		d, f := parseDecimal(v.text())
 		if f != nil {
 			return fval{}, failf("a string that is not a number, or beyond the limits of a decimal")
 		}
@@ -352,7 +360,7 @@ func timestampFast(v fval) (fval, *Failure) {
 		return v, nil
 	case kString:
 		// As strict as CEL's own conversion: RFC 3339 to the letter.
-		t, ok := value.ParseTimestamp(v.s)
+		t, ok := value.ParseTimestamp(v.text())
 		if !ok || t.Unix() < minUnix || t.Unix() > maxUnix {
 			return fval{}, failf("a string that is not a timestamp in RFC 3339 form")
 		}
@@ -368,8 +376,11 @@ func durationFast(v fval) (fval, *Failure) {
 	if v.k == kDuration {
 		return v, nil
 	}
-	d, ok := types.String(v.s).ConvertToType(types.DurationType).(types.Duration)
-	if v.k != kString || !ok {
+	if v.k != kString {
+		return fval{}, errFallback
+	}
+	d, ok := types.String(v.text()).ConvertToType(types.DurationType).(types.Duration)
+	if !ok {
 		return fval{}, errFallback
 	}
 	return fval{k: kDuration, i: int64(d.Duration)}, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fastjson"
 	"pgregory.net/rapid"
 
+	"github.com/projectionist-dev/projectionist/contract/jsondoc"
 	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
@@ -136,19 +137,41 @@ var columnTypes = func() (out []value.Type) {
 	return out
 }()
 
-// differ fails the test where closures and CEL do not agree on the events.
+// scanned is everything with the event's members in place of its tree.
+func scanned(t testing.TB, doc string, members *jsondoc.Paths) *Activation {
+	t.Helper()
+	a := everything(t, doc)
+	a.Event, a.Members = nil, new(jsondoc.Doc)
+	if err := a.Members.Scan([]byte(doc), members); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// differ fails the test where closures and CEL do not agree on the events, or
+// closures over the tree and over members of the text.
 func differ(t testing.TB, src string, docs ...string) {
 	t.Helper()
+	var members jsondoc.Paths
+	picked, err0 := Compile(src, Options{Row: rowColumns, Item: true, Members: &members})
 	fast, err1 := Compile(src, Options{Row: rowColumns, Item: true})
 	slow, err2 := Compile(src, Options{Row: rowColumns, Item: true, NoFast: true})
-	if (err1 == nil) != (err2 == nil) {
-		t.Fatalf("%s: compiled: fast %v, CEL %v", src, err1, err2)
+	if (err1 == nil) != (err2 == nil) || (err1 == nil) != (err0 == nil) {
+		t.Fatalf("%s: compiled: over members %v, fast %v, CEL %v", src, err0, err1, err2)
 	}
 	if err1 != nil {
 		return
 	}
 	for _, doc := range docs {
 		differOn(t, src, fast, slow, doc)
+		a := scanned(t, doc, &members)
+		for range 2 {
+			x, errX := fast.Eval(everything(t, doc))
+			y, errY := picked.Eval(a)
+			if (errX == nil) != (errY == nil) || errX == nil && !exactly(x, y) || errX != nil && errX.Error() != errY.Error() {
+				t.Fatalf("%s over %s:\ntree    %T %v, %v\nmembers %T %v, %v", src, doc, x, x, errX, y, y, errY)
+			}
+		}
 	}
 }
 
@@ -181,6 +204,30 @@ func differOn(t testing.TB, src string, fast, slow *Program, doc string) {
 func TestFastEqualsCEL(t *testing.T) {
 	for _, src := range expressions {
 		differ(t, src, documents...)
+	}
+}
+
+// What is at fixed paths is read without a tree of the event, and events that were
+// not scanned for a program's members are read through their tree.
+func TestMembersSpareTheTree(t *testing.T) {
+	var members, others jsondoc.Paths
+	p, err := Compile(`event.o.a == 3 && has(event.n) && event.?zzz.orValue(event.b) * 2 > 1 ? event.s : "none"`, Options{Members: &members})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := `{"a":1,"b":2.50,"s":"x","n":null,"o":{"a":3}}`
+	text := []byte(doc)
+	a := &Activation{Members: new(jsondoc.Doc)}
+	if err := a.Members.Scan(text, &members); err != nil {
+		t.Fatal(err)
+	}
+	text[0] = '#' // to make a tree of it would panic
+	if v, err := p.Eval(a); err != nil || v != "x" {
+		t.Errorf("%v, %v", v, err)
+	}
+	others.Add("o")
+	if v, err := p.Eval(scanned(t, doc, &others)); err != nil || v != "x" {
+		t.Errorf("with members of another program: %v, %v", v, err)
 	}
 }
 

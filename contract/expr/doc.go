@@ -48,6 +48,7 @@
 // evaluating are bounded (Law 10).
 //
 // A Schema of the payload is for checks alone. Common shapes run as Go closures
-// over fastjson, the rest in CEL; a differential test holds the two equal. Neighbours: contract/value converts
-// results; contract/compile checks specs with it, projectors/handlers evaluates.
+// over the members that contract/jsondoc found in the text, or over fastjson's tree,
+// the rest in CEL; a differential test holds the three equal. Neighbours: contract/value
+// converts results; contract/compile checks specs with it, projectors/handlers evaluates.
 package expr

@@ -6,6 +6,7 @@ package expr
 import (
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/cockroachdb/apd/v3"
 	"github.com/valyala/fastjson"
@@ -28,27 +29,47 @@ const (
 	kJSON // an object or a list
 )
 
-// fval is a value of the fast path: what CEL would have, without the interface and
-// without memory of its own.
+// fval is a value of the fast path: what CEL would have, without memory of its own.
+// It is small enough (four fields, four words) that the Go compiler keeps it in
+// registers: larger ones it copies through memory at each return.
 type fval struct {
 	k kind
-	b bool
 	// n is the exponent of a kSmall, the nanoseconds of a kTime.
 	n int32
-	// i is a kInt, the coefficient of a kSmall, the seconds since the epoch of a kTime, the nanoseconds of a kDuration.
+	// i is 0 or 1 of a kBool, a kInt, the coefficient of a kSmall, the length of a kString,
+	// the seconds since the epoch of a kTime, the nanoseconds of a kDuration.
 	i int64
-	// s may alias the event.
-	s string
-	d *apd.Decimal
-	j *fastjson.Value
+	// x is a *byte of a kString (see log/slog.Value), an *apd.Decimal of a kDec, a *fastjson.Value of a kJSON.
+	x any
 }
 
-func boolVal(b bool) fval        { return fval{k: kBool, b: b} }
-func intVal(i int64) fval        { return fval{k: kInt, i: i} }
-func textVal(s string) fval      { return fval{k: kString, s: s} }
-func decVal(d *apd.Decimal) fval { return fval{k: kDec, d: d} }
-func timeVal(t time.Time) fval   { return fval{k: kTime, i: t.Unix(), n: int32(t.Nanosecond())} }
-func (v fval) time() time.Time   { return time.Unix(v.i, int64(v.n)).UTC() }
+func boolVal(b bool) fval {
+	v := fval{k: kBool}
+	if b {
+		v.i = 1
+	}
+	return v
+}
+
+func intVal(i int64) fval            { return fval{k: kInt, i: i} }
+func decVal(d *apd.Decimal) fval     { return fval{k: kDec, x: d} }
+func timeVal(t time.Time) fval       { return fval{k: kTime, i: t.Unix(), n: int32(t.Nanosecond())} }
+func jsonVal(v *fastjson.Value) fval { return fval{k: kJSON, x: v} }
+
+// textVal may alias the event.
+func textVal(s string) fval {
+	return fval{k: kString, i: int64(len(s)), x: unsafe.StringData(s)} //nolint:gosec // text puts the two together again
+}
+
+func (v fval) bool() bool            { return v.i != 0 }
+func (v fval) time() time.Time       { return time.Unix(v.i, int64(v.n)).UTC() }
+func (v fval) big() *apd.Decimal     { return v.x.(*apd.Decimal) }
+func (v fval) tree() *fastjson.Value { return v.x.(*fastjson.Value) }
+
+// text gives the value of a kString.
+func (v fval) text() string {
+	return unsafe.String(v.x.(*byte), v.i) //nolint:gosec // textVal took them apart
+}
 
 // node evaluates a part of an expression.
 type node func(a *Activation) (fval, *Failure)
@@ -68,7 +89,7 @@ func (v fval) describe() string {
 	case kDuration:
 		return "a duration"
 	default:
-		return describeJSON(v.j)
+		return describeJSON(v.tree())
 	}
 }
 
@@ -78,19 +99,19 @@ func (v fval) result(a *Activation) (any, *Failure) {
 	case kNull:
 		return nil, nil
 	case kBool:
-		return v.b, nil
+		return v.bool(), nil
 	case kInt:
 		return v.i, nil
 	case kSmall, kDec:
 		return v.decimal(), nil
 	case kString:
-		return strings.Clone(v.s), nil
+		return strings.Clone(v.text()), nil
 	case kTime:
 		return v.time(), nil
 	case kDuration:
 		return time.Duration(v.i), nil
 	default:
-		return fromCEL(a.toCEL(v.j))
+		return fromCEL(a.toCEL(v.tree()))
 	}
 }
 
@@ -111,7 +132,7 @@ func (a *Activation) fromJSON(v *fastjson.Value, label string) (fval, *Failure) 
 	case fastjson.TypeNumber:
 		return numberVal(a.numberText(v), label)
 	default:
-		return fval{k: kJSON, j: v}, nil
+		return jsonVal(v), nil
 	}
 }
 

@@ -50,17 +50,17 @@ func (v fval) json(arena *fastjson.Arena) *fastjson.Value {
 	case kNull:
 		return arena.NewNull()
 	case kBool:
-		return boolJSON(arena, v.b)
+		return boolJSON(arena, v.bool())
 	case kInt:
 		return arena.NewNumberString(strconv.FormatInt(v.i, 10))
 	case kSmall, kDec:
 		return arena.NewNumberString(literalText(v.decimal()))
 	case kString:
-		return textJSON(arena, v.s)
+		return textJSON(arena, v.text())
 	case kTime:
 		return timeJSON(arena, v.time())
 	default:
-		return v.j
+		return v.tree()
 	}
 }
 

@@ -24,20 +24,14 @@ func (a *Activation) memberOrNil(v *fastjson.Value, name string) *fastjson.Value
 	return a.member(v, name)
 }
 
-func pathNode(p path) node {
-	label := p.String()
-	if len(p.names) == 1 && p.from == fromEvent {
-		name := p.names[0]
-		return func(a *Activation) (fval, *Failure) {
-			v := a.memberOrNil(a.Event, name)
-			if v == nil {
-				_, f := a.follow(p, 1)
-				return fval{}, f
-			}
-			return a.fromJSON(v, label)
-		}
-	}
+func (c fastCompiler) pathNode(p path) node {
+	label, s := p.String(), c.vocabulary.spot(p)
 	return func(a *Activation) (fval, *Failure) {
+		if d := s.in(a); d != nil {
+			if v, ok, f := scalar(d, s.end, label); ok {
+				return v, f
+			}
+		}
 		v, f := a.json(p.from)
 		if f != nil {
 			return fval{}, f
@@ -53,10 +47,15 @@ func pathNode(p path) node {
 }
 
 // hasNode is has(event.a.b): what the last name is asked of must be there.
-func hasNode(p path) node {
-	label := p.String()
+func (c fastCompiler) hasNode(p path) node {
+	label, s := p.String(), c.vocabulary.spot(p)
 	last := len(p.names) - 1
 	return func(a *Activation) (fval, *Failure) {
+		if d := s.in(a); d != nil {
+			if v, ok, f := s.has(d, label); ok {
+				return v, f
+			}
+		}
 		v, f := a.follow(p, last)
 		if f != nil {
 			return fval{}, f
@@ -79,7 +78,7 @@ func hasNode(p path) node {
 func (a *Activation) equalFast(x, y fval) bool {
 	switch {
 	case x.k == kJSON && y.k == kJSON:
-		return equal(a.toCEL(x.j), a.toCEL(y.j))
+		return equal(a.toCEL(x.tree()), a.toCEL(y.tree()))
 	case x.isNumber() && y.isNumber():
 		return compareNumbers(x, y) == 0
 	case x.k != y.k:
@@ -89,9 +88,9 @@ func (a *Activation) equalFast(x, y fval) bool {
 	case kNull:
 		return true
 	case kBool:
-		return x.b == y.b
+		return x.i == y.i
 	case kString:
-		return x.s == y.s
+		return x.text() == y.text()
 	case kTime, kDuration:
 		return x.i == y.i && x.n == y.n
 	}
@@ -129,7 +128,7 @@ func orderNode(l, r fastPart, is func(int) bool) node {
 		case x.k != y.k || x.k == kNull || x.k == kJSON:
 			return fval{}, unlike("an order comparison", l, r, x, y)
 		case x.k == kString:
-			n = strings.Compare(x.s, y.s)
+			n = strings.Compare(x.text(), y.text())
 		case x.k == kTime || x.k == kDuration:
 			n = cmp.Or(cmp.Compare(x.i, y.i), cmp.Compare(x.n, y.n))
 		default:
@@ -170,10 +169,10 @@ func arithNode(op byte, l, r fastPart) node {
 		case x.isNumber() && y.isNumber():
 			return arithNumbers(op, x, y)
 		case op == '+' && x.k == kString && y.k == kString:
-			if len(x.s)+len(y.s) > maxBuilt {
+			if len(x.text())+len(y.text()) > maxBuilt {
 				return fval{}, tooLong()
 			}
-			return textVal(x.s + y.s), nil
+			return textVal(x.text() + y.text()), nil
 		case op != '*' && x.k >= kTime && y.k >= kTime:
 			return fval{}, errFallback
 		}
@@ -213,7 +212,7 @@ func logicNode(parts []fastPart, or bool) node {
 				if failed == nil {
 					failed = f
 				}
-			case v.b == or:
+			case v.bool() == or:
 				return v, nil
 			}
 		}
@@ -237,7 +236,7 @@ func notNode(p fastPart) node {
 		if f == nil && v.k != kBool {
 			f = notBool(p, v)
 		}
-		return boolVal(!v.b), f
+		return boolVal(!v.bool()), f
 	}
 }
 
@@ -250,7 +249,7 @@ func conditionalNode(c, yes, no fastPart) node {
 		switch {
 		case f != nil:
 			return fval{}, f
-		case v.b:
+		case v.bool():
 			return yes.eval(a)
 		}
 		return no.eval(a)

@@ -21,7 +21,7 @@ func (v fval) isNumber() bool { return v.k >= kInt && v.k <= kDec }
 // decimal gives a number as a decimal.
 func (v fval) decimal() *apd.Decimal {
 	if v.k == kDec {
-		return v.d
+		return v.big()
 	}
 	return apd.New(v.i, v.n)
 }
@@ -31,14 +31,14 @@ func (v fval) small() (coeff int64, exponent int32, ok bool) {
 	if v.k != kDec {
 		return v.i, v.n, true
 	}
-	if !v.d.Coeff.IsInt64() {
+	if !v.big().Coeff.IsInt64() {
 		return 0, 0, false
 	}
-	coeff = v.d.Coeff.Int64()
-	if v.d.Negative {
+	coeff = v.big().Coeff.Int64()
+	if v.big().Negative {
 		coeff = -coeff
 	}
-	return coeff, v.d.Exponent, true
+	return coeff, v.big().Exponent, true
 }
 
 // powers holds the powers of ten of 64 bits.
@@ -126,7 +126,7 @@ func (v fval) integral() (int64, bool) {
 
 func (v fval) sign() int {
 	if v.k == kDec {
-		return v.d.Sign()
+		return v.big().Sign()
 	}
 	return cmp.Compare(v.i, 0)
 }
@@ -144,7 +144,7 @@ func negateNumber(v fval) (fval, *Failure) {
 
 // roundNumber gives a number with at most so many digits after the point.
 func roundNumber(v fval, digits int32, how apd.Rounder) (fval, *Failure) {
-	if v.k == kInt || v.k == kSmall && v.n >= -digits || v.k == kDec && v.d.Exponent >= -digits {
+	if v.k == kInt || v.k == kSmall && v.n >= -digits || v.k == kDec && v.big().Exponent >= -digits {
 		return v, nil
 	}
 	ctx := exactCtx

@@ -40,7 +40,7 @@ const (
 func (a *Activation) json(s source) (*fastjson.Value, *Failure) {
 	switch s {
 	case fromEvent:
-		return a.Event, nil
+		return a.Payload(), nil
 	case fromItem:
 		return a.Item, nil
 	}

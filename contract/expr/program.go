@@ -13,6 +13,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/interpreter"
 
+	"github.com/projectionist-dev/projectionist/contract/jsondoc"
 	"github.com/projectionist-dev/projectionist/contract/value"
 )
 
@@ -51,6 +52,9 @@ type Options struct {
 	Schema *Schema
 	// ItemSchema is Schema for item: see Schema.Elements.
 	ItemSchema *Schema
+	// Members, where it is not nil, gets the paths of the event that the program can read
+	// without a tree of the payload: see Activation.Members. It changes no result.
+	Members *jsondoc.Paths
 	// NoFast evaluates everything in CEL; for tests that hold the two equal.
 	NoFast bool
 }
@@ -226,7 +230,7 @@ func (p *Program) EvalBool(a *Activation) (bool, error) {
 	if v, ok, f := p.evalFast(a); f != nil {
 		return false, f
 	} else if ok && v.k == kBool {
-		return v.b, nil
+		return v.bool(), nil
 	}
 	v, err := p.Eval(a)
 	if err != nil {
@@ -245,7 +249,7 @@ func (p *Program) EvalText(a *Activation) (string, error) {
 	if v, ok, f := p.evalFast(a); f != nil {
 		return "", f
 	} else if ok && v.k == kString {
-		return v.s, nil
+		return v.text(), nil
 	}
 	v, err := p.Eval(a)
 	if err != nil {
@@ -266,7 +270,7 @@ func (p *Program) EqualsKey(a *Activation) (bool, error) {
 	if v, ok, f := p.evalFast(a); f != nil {
 		return false, f
 	} else if ok && v.k == kString {
-		return v.s == string(a.Key), nil
+		return v.text() == string(a.Key), nil
 	}
 	text, err := p.KeyText(a)
 	return err == nil && string(text) == string(a.Key), err

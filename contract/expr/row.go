@@ -307,7 +307,7 @@ func (c fastCompiler) rowNode(col int) (node, bool) {
 		return nil, false
 	}
 	if isJSON(t) {
-		return pathNode(path{root: "row." + c.vocabulary.columns[col].Name, from: source(col)}), true
+		return c.pathNode(path{root: "row." + c.vocabulary.columns[col].Name, from: source(col)}), true
 	}
 	return func(a *Activation) (fval, *Failure) {
 		v, f := a.rowValue(col)

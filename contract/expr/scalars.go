@@ -73,7 +73,7 @@ type scalarFunc struct {
 }
 
 var scalarFuncs = []scalarFunc{
-	{"hash.sha256", []param{text}, cel.StringType, func(a []fval) (fval, *Failure) { return textVal(sha256Text([]byte(a[0].s))), nil }},
+	{"hash.sha256", []param{text}, cel.StringType, func(a []fval) (fval, *Failure) { return textVal(sha256Text([]byte(a[0].text()))), nil }},
 	{"uuid.v5", []param{text, text}, cel.StringType, uuidV5},
 	{"timestamp.fromSeconds", []param{number}, cel.TimestampType, fromSeconds},
 	{"timestamp.fromMillis", []param{integer}, cel.TimestampType, func(a []fval) (fval, *Failure) {
@@ -182,7 +182,7 @@ func (fn scalarFunc) inCEL(args []ref.Val) ref.Val {
 	case kInt:
 		return types.Int(v.i)
 	case kString:
-		return types.String(v.s)
+		return types.String(v.text())
 	case kTime:
 		return types.Timestamp{Time: v.time()}
 	default:
@@ -220,11 +220,11 @@ func sha256Text(b []byte) string {
 
 func uuidV5(a []fval) (fval, *Failure) {
 	// The other forms that the package reads (urn:, braces) are other texts for one namespace.
-	ns, err := uuid.Parse(a[0].s)
-	if err != nil || len(a[0].s) != 36 {
+	ns, err := uuid.Parse(a[0].text())
+	if err != nil || len(a[0].text()) != 36 {
 		return fval{}, failf("the first operand of uuid.v5 is not a uuid in its 8-4-4-4-12 form; uuid.dns, uuid.url and uuid.oid are there")
 	}
-	return textVal(uuid.NewSHA1(ns, []byte(a[1].s)).String()), nil
+	return textVal(uuid.NewSHA1(ns, []byte(a[1].text())).String()), nil
 }
 
 func epoch(name string, t time.Time) (fval, *Failure) {

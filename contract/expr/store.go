@@ -101,8 +101,8 @@ func (a *Activation) columnValue(v *fval, t value.Type, key bool) (out value.Val
 		if key {
 			limit = value.MaxKeyTextBytes
 		}
-		if v.k == kString && len(v.s) <= limit && strings.IndexByte(v.s, 0) < 0 && utf8.ValidString(v.s) {
-			return a.values().text(v.s), true
+		if v.k == kString && len(v.text()) <= limit && strings.IndexByte(v.text(), 0) < 0 && utf8.ValidString(v.text()) {
+			return a.values().text(v.text()), true
 		}
 	case value.Int32:
 		if v.k == kInt && v.i >= math.MinInt32 && v.i <= math.MaxInt32 {

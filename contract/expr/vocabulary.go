@@ -10,6 +10,8 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+
+	"github.com/projectionist-dev/projectionist/contract/jsondoc"
 )
 
 // vocabulary is which variables an expression may name.
@@ -19,10 +21,12 @@ type vocabulary struct {
 	// index finds a column by name; nil: there is no row.
 	index map[string]int
 	item  bool
+	// members are Options.Members.
+	members *jsondoc.Paths
 }
 
 func newVocabulary(o Options) *vocabulary {
-	v := &vocabulary{scope: o.Scope, columns: o.Row, item: o.Item}
+	v := &vocabulary{scope: o.Scope, columns: o.Row, item: o.Item, members: o.Members}
 	if o.Row != nil {
 		v.index = make(map[string]int, len(o.Row))
 		for i, c := range o.Row {
