@@ -10,17 +10,20 @@ import (
 	"github.com/valyala/fastjson"
 
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/jsondoc"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 )
 
-// Doc is a decoded record, valid until the next Decode. Value and Key do not
-// alias the record's bytes.
+// Doc is a decoded record, valid until the next Decode and as long as the record's bytes.
 type Doc struct {
-	// Value is what expressions read as event.
+	// Value is what expressions read as event; nil where Members has it.
 	Value *fastjson.Value
+	// Members holds the payload where it is JSON and the decoder looks for members
+	// (NewOf): they are at hand, and the tree of all of it when something asks for it.
+	Members *jsondoc.Doc
 	// Escaped is true when a string in Value may have been written with a backslash.
 	Escaped bool
-	// Tombstone is true for a record that deletes its message key; Value is nil then.
+	// Tombstone is true for a record that deletes its message key; Value and Members are nil then.
 	Tombstone bool
 	// Key is what expressions read as key; nil for a null key. It is in UTF-8
 	// unless the key's format is Text: then it is the record's own bytes.
@@ -115,7 +118,11 @@ type Reference struct {
 
 // New makes a decoder for a topic. Schemas may be nil where the EventBroker has
 // no schema registry: Avro and Protobuf are refused then.
-func New(t *contract.Topic, schemas Schemas) (Decoder, error) {
+func New(t *contract.Topic, schemas Schemas) (Decoder, error) { return NewOf(t, schemas, nil) }
+
+// NewOf is New for a reader of some members of the payload: where the format
+// allows it, these are found without making a tree of the rest.
+func NewOf(t *contract.Topic, schemas Schemas, members *jsondoc.Paths) (Decoder, error) {
 	key, err := newKeys(t, schemas)
 	if err != nil {
 		return nil, err
@@ -127,9 +134,9 @@ func New(t *contract.Topic, schemas Schemas) (Decoder, error) {
 	var values values
 	switch t.Format {
 	case "", "JSON":
-		values = &plain{}
+		values = &plain{JSON{members: members}}
 	case "JSONSchema":
-		values = &jsonSchema{}
+		values = &jsonSchema{JSON{members: members}}
 	case "Avro":
 		values = &ofType{registered, SchemaAvro}
 	case "Protobuf":

@@ -7,13 +7,14 @@
 // becomes of each value.
 //
 // Invariants: decoding is lazy (a field that no expression names is not
-// converted) but complete (what is not valid is refused, wherever the fault is,
+// converted, and a payload in JSON of which expressions read members at fixed paths
+// alone never becomes a tree: NewOf) but complete (what is not valid is refused, wherever the fault is,
 // so that whether an event is good does not depend on which fields are read); it
 // is bounded in size and depth (Law 10); no error carries a part of the payload
 // (Law 7). An event is to blame for a DecodeError alone: a schema that cannot be
 // had or used is an UnavailableError, which makes a wait (Law 5).
 //
-// Neighbours: the formats with schemas are packages below; projectors/registry
+// Neighbours: contract/jsondoc reads JSON; the formats with schemas are packages below; projectors/registry
 // gives schemas; projectors/handlers decodes with it, contract/expr reads the
 // result, projectors/engine waits.
 package codecs

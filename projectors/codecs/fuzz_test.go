@@ -16,6 +16,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/jsondoc"
 	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 )
@@ -105,7 +106,7 @@ func check(t *testing.T, v *fastjson.Value, typ fastjson.Type, text string) {
 
 // FuzzRecords holds for every format, key format and any bytes that decoding
 // ends in a value that is JSON, a tombstone or one of the two errors, the same
-// each time, and that nothing of a record stays for the next.
+// each time and whether members are looked for, and that nothing of a record stays for the next.
 func FuzzRecords(f *testing.F) {
 	names := slices.Sorted(maps.Keys(cases))
 	for i, name := range names {
@@ -142,11 +143,21 @@ func FuzzRecords(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fresh := newDecoder(t, contract.Topic{Format: format, KeyFormat: keyFormat}, schemas)
+		topic := contract.Topic{Name: "t", Format: format, KeyFormat: keyFormat}
+		fresh := newDecoder(t, topic, schemas)
 		for range 2 {
 			if again, _ := outcome(fresh.Decode(rec)); again != first {
 				t.Fatalf("%s and then %s", first, again)
 			}
+		}
+		var members jsondoc.Paths
+		members.Add("a", "b")
+		picking, err := codecs.NewOf(&topic, schemas, &members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if picked, _ := outcome(picking.Decode(rec)); picked != first {
+			t.Fatalf("%s, and with members %s", first, picked)
 		}
 	})
 }
@@ -162,6 +173,9 @@ func outcome(doc codecs.Doc, err error) (string, error) {
 		return "", err
 	case doc.Tombstone:
 		return "tombstone " + doc.Type + doc.ID, nil
+	}
+	if doc.Members != nil && doc.Value == nil {
+		doc.Value = doc.Members.Tree()
 	}
 	text := spelled(doc.Value).String()
 	if doc.Value == nil || !utf8.ValidString(text) {

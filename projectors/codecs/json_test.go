@@ -6,9 +6,14 @@ package codecs
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/jsondoc"
+	"github.com/projectionist-dev/projectionist/projectors/event"
 )
 
 var good = []string{
@@ -43,6 +48,38 @@ func TestDecode(t *testing.T) {
 	}
 	if _, err := d.Decode(make([]byte, MaxBytes+1)); err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("too long: %v", err)
+	}
+}
+
+// Looking for members neither makes a payload good nor bad, nor makes its tree.
+func TestMembersOfAPayload(t *testing.T) {
+	var members jsondoc.Paths
+	a := members.Add("a")[1]
+	topic := &contract.Topic{Name: "t"}
+	d, err := NewOf(topic, nil, &members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trees, err := New(topic, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range append(good, bad...) {
+		_, want := trees.Decode(&event.Record{Value: []byte(s)})
+		doc, err := d.Decode(&event.Record{Value: []byte(s)})
+		if fmt.Sprint(err) != fmt.Sprint(want) {
+			t.Errorf("%.40q: %v, want %v", s, err, want)
+		}
+		if err == nil && (doc.Value != nil || !doc.Members.Knows(&members) || doc.Escaped != strings.Contains(s, `\`)) {
+			t.Errorf("%.40q: %+v", s, doc)
+		}
+	}
+	doc, err := d.Decode(&event.Record{Value: []byte(`{"a":"x"}`)})
+	if err != nil || doc.Members.Kind(a) != jsondoc.String || doc.Members.String(a) != "x" {
+		t.Errorf("%+v, %v", doc, err)
+	}
+	if doc, err := d.Decode(&event.Record{}); err != nil || !doc.Tombstone || doc.Members != nil {
+		t.Errorf("of a tombstone: %+v, %v", doc, err)
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"cel.dev/cel-go/cel"
-	"github.com/valyala/fastjson"
 
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/jsondoc"
 	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
@@ -64,10 +64,10 @@ func benchRecords(b *testing.B) []event.Record {
 }
 
 // parsed gives payloads that were decoded before, so few that they stay in the cache as one does that was just decoded.
-type parsed [256]*fastjson.Value
+type parsed [256]jsondoc.Doc
 
 func (p *parsed) Decode(rec *event.Record) (codecs.Doc, error) {
-	return codecs.Doc{Value: p[rec.Offset], Key: rec.Key}, nil
+	return codecs.Doc{Members: &p[rec.Offset], Key: rec.Key}, nil
 }
 
 // BenchmarkEvent measures what one event costs: a JSON event of 300 bytes, a
@@ -91,7 +91,8 @@ func BenchmarkEvent(b *testing.B) {
 		})
 	}
 
-	decoder, err := codecs.New(&p.contract.Topics[0], nil)
+	members := &p.topics["orders"].members
+	decoder, err := codecs.NewOf(&p.contract.Topics[0], nil, members)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -103,7 +104,9 @@ func BenchmarkEvent(b *testing.B) {
 
 	ev, docs := p.NewEvaluator(), &parsed{}
 	for i := range docs {
-		docs[i] = fastjson.MustParseBytes(records[i].Value)
+		if err := docs[i].Scan(records[i].Value, members); err != nil {
+			b.Fatal(err)
+		}
 	}
 	l, _ := ev.lane("orders")
 	l.decoder = docs

@@ -88,7 +88,7 @@ func (b *builder) topic(ct *contract.Topic) {
 		if src == "" {
 			return nil
 		}
-		prg := b.compile(path, src, expr.Options{Scope: expr.ScopeTopic})
+		prg := b.compile(path, src, expr.Options{Scope: expr.ScopeTopic, Members: &t.members})
 		t.needs(prg)
 		return prg
 	}

@@ -42,6 +42,7 @@ func (b *modelBuilder) handler(ch *contract.Handler) {
 		h.versions = append(h.versions, b.column(g.Column))
 	}
 	hb := &handlerBuilder{modelBuilder: b, spec: ch, topic: t, h: h, used: map[int]string{}}
+	hb.blind.Members = &t.members
 	if ch.Tombstone {
 		hb.blind.Scope = expr.ScopeTombstone
 	}

@@ -68,7 +68,7 @@ func (e *Evaluator) lane(name string) (*lane, error) {
 	if !ok {
 		return nil, nil
 	}
-	d, err := codecs.New(t.contract, e.program.schemas)
+	d, err := codecs.NewOf(t.contract, e.program.schemas, &t.members)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (e *Evaluator) handle(tp event.TopicPartition, rec *event.Record, out []fol
 // activate makes the record what expressions read; recorded is its own time.
 func (e *Evaluator) activate(t *topic, tp event.TopicPartition, rec *event.Record, doc *codecs.Doc, recorded time.Time) {
 	a := &e.act
-	a.Event, a.Escaped, a.Key = doc.Value, doc.Escaped, doc.Key
+	a.Event, a.Members, a.Escaped, a.Key = doc.Value, doc.Members, doc.Escaped, doc.Key
 	a.Topic, a.Partition = tp.Topic, tp.Partition
 	a.Offset = rec.Offset
 	a.Type, a.ID, a.Time = doc.Type, doc.ID, doc.Time

@@ -90,10 +90,14 @@ const excerptBytes = 192
 func (r *reads) take(a *expr.Activation) *excerpt {
 	x := &excerpt{topic: a.Topic, partition: a.Partition, offset: a.Offset, time: a.Time}
 	switch {
-	case r.event, len(r.members) > 0 && (a.Event == nil || a.Event.Type() != fastjson.TypeObject):
-		x.event = appendJSON(nil, a.Event)
+	case r.event:
+		x.event = appendJSON(nil, a.Payload())
 	case len(r.members) > 0:
-		x.event = r.appendMembers(a.Event.GetObject())
+		if o := a.Payload().GetObject(); o != nil {
+			x.event = r.appendMembers(o)
+		} else {
+			x.event = appendJSON(nil, a.Payload())
+		}
 	}
 	if r.key {
 		x.key = bytes.Clone(a.Key)

@@ -17,7 +17,8 @@ import (
 func (e *Evaluator) Observe(f func(handler string, effect *fold.Effect)) { e.observe = f }
 
 // EventType gives the type of the record that Handle saw last, for tools that
-// explain; it is "" where the record could not be read or the topic has no types.
+// explain, while the record is there; it is "" where the record could not be read
+// or the topic has no types.
 func (e *Evaluator) EventType() string { return strings.Clone(e.act.Type) }
 
 // MessageKey gives the message key that the topic's keyedBy asks for, in the form

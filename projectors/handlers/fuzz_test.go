@@ -13,6 +13,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
+	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 )
@@ -32,6 +33,20 @@ func wide() *contract.Contract {
 	return &contract.Contract{Topics: []contract.Topic{{Name: "t", KeyedBy: "event.k"}}, Models: []contract.Model{m}}
 }
 
+// ofTrees makes an Evaluator that reads the payloads of the contract's one topic as trees.
+func ofTrees(t testing.TB, p *Program) *Evaluator {
+	t.Helper()
+	ev := p.NewEvaluator()
+	l, err := ev.lane(p.contract.Topics[0].Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.decoder, err = codecs.New(l.topic.contract, nil); err != nil {
+		t.Fatal(err)
+	}
+	return ev
+}
+
 // FuzzHandle holds that any payload gives either a typed error and no effect, or
 // effects whose every operand is a value of its column's type.
 func FuzzHandle(f *testing.F) {
@@ -49,6 +64,10 @@ func FuzzHandle(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body, key []byte) {
 		ev := p.NewEvaluator()
 		out, o, err := ev.Handle(event.TopicPartition{Topic: "t"}, &event.Record{Key: key, Value: body}, nil)
+		outTree, _, errTree := ofTrees(t, p).Handle(event.TopicPartition{Topic: "t"}, &event.Record{Key: key, Value: body}, nil)
+		if fmt.Sprint(err) != fmt.Sprint(errTree) || len(out) != len(outTree) || len(out) > 0 && show(p.Models(), out[0]) != show(p.Models(), outTree[0]) {
+			t.Fatalf("%v %v, and of a tree %v %v", out, err, outTree, errTree)
+		}
 		if err != nil {
 			var e *EventError
 			if !errors.As(err, &e) || len(out) != 0 {
@@ -120,8 +139,8 @@ func whole() *contract.Contract {
 }
 
 // FuzzWhole holds the same of all the language, of what loaders make of a row and
-// of no row, and that neither depends on the record's memory or on what was
-// evaluated before.
+// of no row, and that neither depends on the record's memory, on what was
+// evaluated before, or on whether the payload is read as a tree or by its members.
 func FuzzWhole(f *testing.F) {
 	p, err := Compile(whole(), nil)
 	if err != nil {
@@ -137,7 +156,7 @@ func FuzzWhole(f *testing.F) {
 	}
 	f.Add([]byte(nil), []byte("a"), []byte("h"))
 	f.Add([]byte(nil), []byte("\xff"), []byte("\xff"))
-	busy := p.NewEvaluator()
+	busy, trees := p.NewEvaluator(), ofTrees(f, p)
 	f.Fuzz(func(t *testing.T, body, key, header []byte) {
 		if len(body) == 0 {
 			body = nil
@@ -166,6 +185,9 @@ func FuzzWhole(f *testing.F) {
 		first := results(p.NewEvaluator())
 		if second := results(busy); first != second {
 			t.Fatalf("%s\nand then\n%s", first, second)
+		}
+		if tree := results(trees); first != tree {
+			t.Fatalf("%s\nand of the tree\n%s", first, tree)
 		}
 	})
 }

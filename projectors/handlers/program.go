@@ -8,6 +8,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/expr"
+	"github.com/projectionist-dev/projectionist/contract/jsondoc"
 	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
@@ -34,7 +35,9 @@ type topic struct {
 	keyedBy, typ, id, time                  *expr.Program
 	pathKeyedBy, pathType, pathID, pathTime string
 	upcasts                                 []upcast
-	dispatch                                *dispatch
+	// members are those of the payload that the expressions read by fixed paths.
+	members  jsondoc.Paths
+	dispatch *dispatch
 	// tombstones take the records without a value.
 	tombstones []*handler
 	// needsID, needsHeaders: evaluated only where an expression reads them.

@@ -39,7 +39,7 @@ var jsonType = value.Type{Kind: value.JSONKind}
 
 func (b *builder) upcast(t *topic, cu *contract.Upcast) upcast {
 	u := upcast{path: fmt.Sprintf("topics[%s].upcasts[%s]", t.name, cu.Name), events: patternsOf(cu.Events), typ: cu.Type}
-	opts := expr.Options{Scope: expr.ScopeTopic}
+	opts := expr.Options{Scope: expr.ScopeTopic, Members: &t.members}
 	if len(cu.Events) > 0 && !t.typed() {
 		b.errorf(u.path+".events", "EventTopic %s does not say where the event type is found: set its eventType", t.name)
 	}
@@ -103,6 +103,8 @@ func (u *upcast) apply(a *expr.Activation, p *upcastMemory) *EventError {
 	if bad != nil {
 		return bad
 	}
+	// What was found in the payload is not what it becomes.
+	a.Event, a.Members = a.Payload(), nil
 	for _, names := range u.unset {
 		remove(a.Event, names)
 	}
