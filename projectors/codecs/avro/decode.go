@@ -201,12 +201,13 @@ func (r *reader) blocks(item func() error) error {
 }
 
 func (r *reader) number(n *node) error {
-	v, err := r.long()
+	read := r.long
+	if n.bits == 32 {
+		read = r.int
+	}
+	v, err := read()
 	if err != nil {
 		return err
-	}
-	if n.bits == 32 && (v > math.MaxInt32 || v < math.MinInt32) {
-		return errInt
 	}
 	switch n.kind {
 	case integer:
@@ -271,7 +272,7 @@ func (r *reader) fixed(n *node) error {
 
 // index reads the number of a branch or symbol below n.
 func (r *reader) index(n int) (int, error) {
-	i, err := r.long()
+	i, err := r.int()
 	if err == nil && (i < 0 || i >= int64(n)) {
 		err = errIndex
 	}
@@ -298,6 +299,16 @@ func (r *reader) take(n int) ([]byte, error) {
 	b := r.b[:n]
 	r.b = r.b[n:]
 	return b, nil
+}
+
+// int reads a zigzag number of 32 bits, which takes five bytes at most: a longer form is no int, whatever its value.
+func (r *reader) int() (int64, error) {
+	before := len(r.b)
+	v, err := r.long()
+	if err == nil && (before-len(r.b) > binary.MaxVarintLen32 || v > math.MaxInt32 || v < math.MinInt32) {
+		err = errInt
+	}
+	return v, err
 }
 
 // long reads a zigzag number.
