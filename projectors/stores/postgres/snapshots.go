@@ -31,8 +31,10 @@ func (a *Admin) awaitSnapshots(ctx context.Context) error {
 			return err
 		}
 		for mine := false; !mine; {
-			// Waiting in the server would take a snapshot that the holder waits for.
-			err := tx.QueryRow(ctx, fmt.Sprintf("SELECT pg_catalog.pg_try_advisory_xact_lock(%d, %d)", advisoryClass, advisorySnapshots)).Scan(&mine)
+			// Waiting in the server would take a snapshot that the holder waits for, and the
+			// portal of the extended protocol would keep one until the next statement.
+			err := tx.QueryRow(ctx, fmt.Sprintf("SELECT pg_catalog.pg_try_advisory_xact_lock(%d, %d)", advisoryClass, advisorySnapshots),
+				pgx.QueryExecModeSimpleProtocol).Scan(&mine)
 			if err != nil {
 				return err
 			}
