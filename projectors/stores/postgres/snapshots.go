@@ -76,7 +76,7 @@ FROM pg_stat_activity WHERE datname = current_database() AND backend_xmin IS NOT
 ORDER BY xact_start NULLS LAST, age(backend_xmin) DESC LIMIT 1`).Scan(&pid, &app, &since)
 	})
 	if err != nil {
-		return "no session that this role may see has one; look for prepared transactions and as an administrator in pg_stat_activity"
+		return "look for them in pg_stat_activity as an administrator, by backend_xmin"
 	}
 	age := ""
 	if since != nil {
