@@ -53,7 +53,7 @@ type projection struct {
 	active    string
 	sequence  int64
 	revisions map[string]*revision
-	order     []string // of revisions, oldest first
+	order     []string         // of revisions, oldest first
 	barriers  []stores.Barrier // of all topics, oldest first
 }
 

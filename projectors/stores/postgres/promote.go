@@ -63,8 +63,8 @@ type promotion struct {
 	owner contract.Identity
 	s     contract.Switch
 	limit time.Duration
-	// hold is why it is not done yet, for the message when time is up.
-	hold error
+	// why it is not done yet, for the message when time is up.
+	why error
 
 	// What the current transaction has found.
 	tx       pgx.Tx
@@ -85,7 +85,7 @@ func (p *promotion) run(ctx context.Context, a *Admin) error {
 			}
 			if mark == nil {
 				var err error
-				if mark, err = p.positions(ctx, p.active, ""); err != nil {
+				if mark, err = p.positions(ctx, p.active, false); err != nil {
 					return err
 				}
 			}
@@ -104,7 +104,7 @@ func (p *promotion) run(ctx context.Context, a *Admin) error {
 		for again := true; again; {
 			err := a.awaitSnapshots(ctx)
 			if ctx.Err() != nil {
-				p.hold = p.snapshotError(ctx, a)
+				p.why = p.snapshotError(ctx, a)
 			}
 			if again, err = p.goOn(ctx, err); err != nil {
 				return err
@@ -135,9 +135,9 @@ func (p *promotion) goOn(ctx context.Context, err error) (again bool, _ error) {
 	_, code := sqlState(err)
 	switch {
 	case errors.As(err, &behind):
-		p.hold = &stores.SwitchError{Code: stores.ReasonHandoverTimeout, Retryable: true, Message: behind.message(p)}
+		p.why = &stores.SwitchError{Code: stores.ReasonHandoverTimeout, Retryable: true, Message: behind.message(p)}
 	case code == stateLockNotAvailable && p.view != "":
-		p.hold = &stores.SwitchError{Code: stores.ReasonViewLocked, Retryable: true, Message: fmt.Sprintf(
+		p.why = &stores.SwitchError{Code: stores.ReasonViewLocked, Retryable: true, Message: fmt.Sprintf(
 			"within %s the lock on view %s was never to be had in %d ms: readers have long transactions open that use it; "+
 				"look for them in pg_stat_activity and pg_locks, or raise spec.rollout.lockTimeoutMilliseconds", p.limit, p.view, p.viewLock())}
 	case ctx.Err() != nil:
@@ -145,7 +145,7 @@ func (p *promotion) goOn(ctx context.Context, err error) (again bool, _ error) {
 	case settled(err) || kind(err) == faultPermanent:
 		return false, err
 	default:
-		p.hold = environment(ctx, err)
+		p.why = environment(ctx, err)
 	}
 	// With jitter, so that two that get into each other's way part.
 	if !pause(ctx, 50*time.Millisecond+rand.N(150*time.Millisecond)) { //nolint:gosec // jitter needs no secrecy
@@ -156,8 +156,8 @@ func (p *promotion) goOn(ctx context.Context, err error) (again bool, _ error) {
 
 // timeout is what it fails with when its time is up.
 func (p *promotion) timeout() error {
-	if p.hold != nil {
-		return p.hold
+	if p.why != nil {
+		return p.why
 	}
 	return &stores.SwitchError{Code: stores.ReasonHandoverTimeout, Retryable: true, Message: fmt.Sprintf(
 		"the switch to revision %s was not done within %s: the database is slow, or something else holds its locks; look in pg_stat_activity", p.s.Revision, p.limit)}
@@ -247,22 +247,27 @@ func (p *promotion) missing() error {
 		quote(p.cfg.BookkeepingSchema), p.s.Revision, p.owner.Namespace, p.owner.Name)}
 }
 
-// try is the switch (CORRECTNESS 7). Locks are taken in the order of Retire and
-// AddPartitions: definitions, projection, revisions, positions, views.
-func (p *promotion) try(ctx context.Context) error {
-	if err := lockDDL(ctx, p.tx); err != nil {
-		return err
+// hold makes sure that nothing moves the active revision on, and gives its
+// positions. Locks are taken in the order of Retire and AddPartitions: definitions, projection, revisions, positions; then views.
+func (p *promotion) hold(ctx context.Context) (v *viewSwitch, old places, err error) {
+	if err = lockDDL(ctx, p.tx); err != nil {
+		return nil, nil, err
 	}
 	// A partition that is added refers to its revision and so waits, too.
-	if err := p.look(ctx, " FOR UPDATE"); err != nil || p.done {
-		return err
+	if err = p.look(ctx, " FOR UPDATE"); err != nil || p.done {
+		return nil, nil, err
 	}
-	v, err := p.views(ctx)
-	if err != nil {
-		return err
+	if v, err = p.views(ctx); err != nil {
+		return nil, nil, err
 	}
-	old, err := p.positions(ctx, p.active, " FOR UPDATE")
-	if err != nil {
+	old, err = p.positions(ctx, p.active, true)
+	return v, old, err
+}
+
+// try is the switch (CORRECTNESS 7).
+func (p *promotion) try(ctx context.Context) error {
+	v, old, err := p.hold(ctx)
+	if err != nil || p.done {
 		return err
 	}
 	var behind *behindError
@@ -277,7 +282,7 @@ func (p *promotion) try(ctx context.Context) error {
 	}
 	stale := false
 	if p.s.Allow.StaleRevision {
-		now, err := p.positions(ctx, p.s.Revision, "")
+		now, err := p.positions(ctx, p.s.Revision, false)
 		if err != nil {
 			return err
 		}
@@ -315,9 +320,13 @@ func (p *promotion) record(ctx context.Context, stale, broke bool) error {
 // places are the positions of a revision.
 type places map[event.TopicPartition]contract.Position
 
-func (p *promotion) positions(ctx context.Context, revision, lock string) (places, error) {
+func (p *promotion) positions(ctx context.Context, revision string, lock bool) (places, error) {
+	order := " ORDER BY topic, partition"
+	if lock {
+		order += " FOR UPDATE"
+	}
 	rows, err := p.tx.Query(ctx, "SELECT topic, partition, next_position FROM "+p.book("positions")+
-		" WHERE projection = $1 AND revision = $2 ORDER BY topic, partition"+lock, p.id, revision)
+		" WHERE projection = $1 AND revision = $2"+order, p.id, revision)
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +345,7 @@ func (p *promotion) reached(ctx context.Context, mark places) error {
 	if p.s.Allow.StaleRevision {
 		return nil
 	}
-	now, err := p.positions(ctx, p.s.Revision, "")
+	now, err := p.positions(ctx, p.s.Revision, false)
 	if err != nil {
 		return err
 	}

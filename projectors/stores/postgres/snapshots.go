@@ -80,7 +80,7 @@ ORDER BY xact_start NULLS LAST, age(backend_xmin) DESC LIMIT 1`).Scan(&pid, &app
 	}
 	age := ""
 	if since != nil {
-		age = fmt.Sprintf(", in a transaction of %s", (time.Duration(*since) * time.Second).String())
+		age = ", in a transaction of " + (time.Duration(*since) * time.Second).String()
 	}
 	return fmt.Sprintf("the session with pid %d, application_name %q%s, may be the one: let it end, or run SELECT pg_terminate_backend(%d)", pid, app, age, pid)
 }

@@ -260,6 +260,46 @@ func TestSwitchGivesWay(t *testing.T) {
 	}
 }
 
+// While a switch is under way, what would move the old revision on waits: a
+// commit, and a partition that is added. Reading does not.
+func TestSwitchHoldsUpWriters(t *testing.T) {
+	s := newSwitching(t, second(nil))
+	w := s.writer(s.config(), s.a)
+	cl := claim(t, w, "pod", orders(0))[0]
+	more, err := oneMore(s.a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 2)
+	p := &promotion{cfg: s.adm.cfg, owner: s.a.Projection, s: s.to(otherRevision)}
+	if err := p.in(t.Context(), s.adm, pgx.ReadWrite, func() error {
+		if _, _, err := p.hold(t.Context()); err != nil {
+			return err
+		}
+		go func() { ended <- w.Commit(t.Context(), move(cl, 1, more)) }()
+		go func() {
+			_, err := w.AddPartitions(t.Context(), stores.Barrier{Topic: "orders", Before: 1, After: 2, Ends: []int64{0}})
+			ended <- err
+		}()
+		for s.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") != "2" {
+			select {
+			case err := <-ended:
+				return fmt.Errorf("a writer went on in the middle of a switch: %w", err)
+			default:
+			}
+		}
+		_, err := w.Peek(t.Context())
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestSwitchWaitsForOlderSnapshots(t *testing.T) {
 	s := newSwitching(t, second(nil))
 	reader := dial(t, s.ep)

@@ -172,7 +172,9 @@ FROM pg_settings WHERE name = 'deadlock_timeout'`, p.viewLock()); err != nil {
 	return nil
 }
 
-func (p *promotion) viewLock() int32 { return cmp.Or(max(p.s.LockTimeoutMillis, 0), defaultViewLockMillis) }
+func (p *promotion) viewLock() int32 {
+	return cmp.Or(max(p.s.LockTimeoutMillis, 0), defaultViewLockMillis)
+}
 
 func (v *viewSwitch) one(ctx context.Context, s viewStep) error {
 	exec := func(sql string, args ...any) error { _, err := v.tx.Exec(ctx, sql, args...); return err }
