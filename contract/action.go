@@ -20,6 +20,10 @@ const (
 	ActionPrepare Action = "prepare"
 	// ActionRetire drops everything that a projection owns in its store.
 	ActionRetire Action = "retire"
+	// ActionPromote makes the views of a projection show another revision.
+	ActionPromote Action = "promote"
+	// ActionDiscard drops one revision that readers do not see.
+	ActionDiscard Action = "discard"
 )
 
 // Request is the input of an action Job. Prepare and retire also read the
@@ -33,8 +37,35 @@ type Request struct {
 	Store    *Store         `json:"store,omitempty"`
 	Topic    *Topic         `json:"topic,omitempty"`
 	Create   *TopicCreation `json:"create,omitempty"`
-	// Owner is whose relations a retire may drop.
+	// Owner is whose relations a retire, promote or discard may touch.
 	Owner *Identity `json:"owner,omitempty"`
+	// Switch is what a promote or discard does.
+	Switch *Switch `json:"switch,omitempty"`
+}
+
+// Switch names the revision that an action concerns, and the state of the
+// projection in which alone it may take effect: an action that runs twice or late
+// finds another sequence and changes nothing.
+type Switch struct {
+	// Revision is the one to show (promote) or to drop (discard).
+	Revision string `json:"revision"`
+	// Active and Sequence are what the bookkeeping must say of the projection.
+	Active   string `json:"active"`
+	Sequence int64  `json:"sequence"`
+	// LockTimeoutMillis bounds how long a promote waits for the lock on one view, behind which readers queue.
+	LockTimeoutMillis int32 `json:"lockTimeoutMillis,omitempty"`
+	// DeadlineSeconds bounds how long a promote tries; then it fails with HandoverTimeout.
+	DeadlineSeconds int32 `json:"deadlineSeconds,omitempty"`
+	// Allow is what the user has consented to.
+	Allow Consents `json:"allow,omitzero"`
+}
+
+// Consents are the steps that a promotion takes only when the user has agreed.
+type Consents struct {
+	// BreakReaders allows views to lose or retype columns, or to go: they are dropped and made anew.
+	BreakReaders bool `json:"breakReaders,omitempty"`
+	// StaleRevision allows a revision that is behind what readers see now: they go back in time.
+	StaleRevision bool `json:"staleRevision,omitempty"`
 }
 
 // TopicCreation asks for a topic that may not exist yet.
@@ -64,7 +95,9 @@ type Result struct {
 	Topic     *TopicFacts   `json:"topic,omitempty"`
 	Store     *StoreFacts   `json:"store,omitempty"`
 	Prepare   *PrepareFacts `json:"prepare,omitempty"`
-	At        time.Time     `json:"at"`
+	// Revisions is what the bookkeeping says after a prepare, promote or discard; also of one that failed, where it is known.
+	Revisions *RevisionFacts `json:"revisions,omitempty"`
+	At        time.Time      `json:"at"`
 }
 
 // BrokerFacts is what a probe learnt about a broker.
@@ -108,4 +141,34 @@ type PrepareFacts struct {
 	// ActiveRevision is the revision that readers see after this prepare.
 	ActiveRevision string `json:"activeRevision,omitempty"`
 	Sequence       int64  `json:"sequence,omitempty"`
+}
+
+// RevisionFacts is what the bookkeeping of a store says of a projection's revisions.
+type RevisionFacts struct {
+	// Active is the revision that the views show; empty before the first prepare.
+	Active   string `json:"active,omitempty"`
+	Sequence int64  `json:"sequence,omitempty"`
+	// Revisions are those that have tables, oldest first.
+	Revisions []RevisionFact `json:"revisions,omitempty"`
+}
+
+// RevisionFact is one revision that has tables.
+type RevisionFact struct {
+	Revision string `json:"revision"`
+	// PromotedAt is when views last began to show it, LeftAt when they last ceased to; zero if never.
+	PromotedAt time.Time `json:"promotedAt,omitzero"`
+	LeftAt     time.Time `json:"leftAt,omitzero"`
+}
+
+// Find gives the fact of a revision, nil if it has no tables.
+func (f *RevisionFacts) Find(revision string) *RevisionFact {
+	if f == nil {
+		return nil
+	}
+	for i := range f.Revisions {
+		if f.Revisions[i].Revision == revision {
+			return &f.Revisions[i]
+		}
+	}
+	return nil
 }

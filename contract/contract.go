@@ -34,8 +34,11 @@ type Contract struct {
 	// Version is the version of this form; see Version.
 	Version    int      `json:"version"`
 	Projection Identity `json:"projection"`
-	// Revision is the first ten hex digits of DataHash; physical names carry it.
+	// Revision is ten hex digits that physical names carry: the first of DataHash, or, where
+	// Attempt is set, of a hash of both.
 	Revision string `json:"revision"`
+	// Attempt tells revisions of the same data apart: the replayToken, or the UID of a Replay, that asked for this one.
+	Attempt string `json:"attempt,omitempty"`
 	// DataHash identifies what the rows are a function of (CORRECTNESS 9):
 	// "<algorithm version>:<sha256 in hex>".
 	DataHash string  `json:"dataHash"`

@@ -88,6 +88,26 @@ const (
 	ReasonRetireFailed = "RetireFailed"
 	// ReasonRebuildRequired says that the newest spec needs its tables built anew.
 	ReasonRebuildRequired = "RebuildRequired"
+	// ReasonQueued says that other projections of the store are built first (ReadStore.spec.maxConcurrentReplays).
+	ReasonQueued = "Queued"
+	// ReasonBuilding says that a new revision is built beside the one that readers see.
+	ReasonBuilding = "Building"
+	// ReasonPromoting says that readers are being moved to another revision.
+	ReasonPromoting = "Promoting"
+	// ReasonAwaitingPromotion says that a new revision is ready and waits for a human to promote it.
+	ReasonAwaitingPromotion = "AwaitingPromotion"
+	// ReasonPinned says that spec.rollout.activeRevision keeps readers on another revision than the newest spec's.
+	ReasonPinned = "Pinned"
+	// ReasonUnknownRevision says that spec.rollout.activeRevision names a revision that does not exist.
+	ReasonUnknownRevision = "UnknownRevision"
+	// ReasonDeadlineExceeded says that a new revision has not caught up within spec.rollout.deadlineSeconds.
+	ReasonDeadlineExceeded = "DeadlineExceeded"
+	// ReasonReplayNotPossible says that a rebuild would lack events that the broker no longer has.
+	ReasonReplayNotPossible = "ReplayNotPossible"
+	// ReasonReadersWouldBreak says that the switch would take a column from readers, which needs consent.
+	ReasonReadersWouldBreak = "ReadersWouldBreak"
+	// ReasonHandoverTimeout says that the new revision did not reach the positions of the old one in time for the switch.
+	ReasonHandoverTimeout = "HandoverTimeout"
 	// ReasonObjectTaken says that an object of the cluster that is another's stands where one of the projection's should.
 	ReasonObjectTaken = "ObjectTaken"
 	// ReasonObjectRefused says that the API server refuses an object that is needed: a field of projector, a quota, or an
@@ -136,6 +156,7 @@ const (
 	StatusPreparing   = "Preparing"
 	StatusCatchingUp  = "CatchingUp"
 	StatusCaughtUp    = "CaughtUp"
+	StatusRebuilding  = "Rebuilding"
 	StatusSuspended   = "Suspended"
 	StatusWaiting     = "Waiting"
 	StatusStalled     = "Stalled"

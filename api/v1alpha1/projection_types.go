@@ -50,11 +50,104 @@ type ProjectionSpec struct {
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
+	// rollout says how a change that needs the tables built anew takes effect: a new revision is built beside the one that
+	// readers see, catches up, and then readers are switched over in one transaction. Default: automatically.
+	// +kubebuilder:default={"promotion":"Automatic"}
+	// +optional
+	Rollout Rollout `json:"rollout,omitzero"`
+
+	// replayToken asks for one rebuild of the tables from the log whenever it changes to a value that was not used
+	// before: the form of a replay for GitOps. Default: none. Example: "2026-11-26 after the price fix".
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	ReplayToken string `json:"replayToken,omitempty"`
+
 	// projector says how the pods that do the work are run. Default: one pod.
 	// +kubebuilder:default={"replicas":1}
 	// +optional
 	Projector ProjectorSpec `json:"projector,omitzero"`
 }
+
+// Rollout says how readers move from one revision to the next.
+// +kubebuilder:validation:MinProperties=1
+type Rollout struct {
+	// promotion says who moves readers to a new revision once it has caught up: Automatic, or Manual, where it waits for
+	// activeRevision (what "kubectl projection promote" sets). Default: Automatic.
+	// +kubebuilder:default="Automatic"
+	// +optional
+	Promotion Promotion `json:"promotion,omitempty"`
+
+	// activeRevision pins what readers see: the revision of this name, which has to exist. Newer specs are still built
+	// beside it. Setting it to an earlier revision that is kept is a rollback; removing it lets promotion decide again.
+	// Default: none. Example: 7c9f41a0b2.
+	// +kubebuilder:validation:MinLength=10
+	// +kubebuilder:validation:MaxLength=10
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{10}$`
+	// +optional
+	ActiveRevision string `json:"activeRevision,omitempty"`
+
+	// keepRevisions is how many revisions that readers have left stay, with projectors that keep them up to date, so
+	// that a rollback is as quick as a promotion. Default: 1.
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=5
+	// +optional
+	KeepRevisions *int32 `json:"keepRevisions,omitempty"`
+
+	// keepSeconds is how long a revision stays after readers have left it; then its tables are dropped. Unit: seconds.
+	// Default: 3600.
+	// +kubebuilder:default=3600
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2592000
+	// +optional
+	KeepSeconds *int32 `json:"keepSeconds,omitempty"`
+
+	// deadlineSeconds is how long a new revision may take to be built and to catch up before the projection is Stalled
+	// (it goes on building). Unit: seconds. Default: 86400.
+	// +kubebuilder:default=86400
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=2592000
+	// +optional
+	DeadlineSeconds int32 `json:"deadlineSeconds,omitempty"`
+
+	// lockTimeoutMilliseconds is how long the switch waits for the lock on one view, behind which new queries queue,
+	// before it gives way and tries again. Unit: milliseconds. Default: 100.
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=450
+	// +optional
+	LockTimeoutMilliseconds int32 `json:"lockTimeoutMilliseconds,omitempty"`
+
+	// allow lists what a switch does only with consent: BreakReaders (a view loses or retypes a column, or goes: it is
+	// dropped and made anew, and objects that depend on it stop it), StaleRevision (activeRevision names a revision that is
+	// behind what readers see now, for example one that is stopped: readers go back in time). Default: none.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +listType=set
+	// +optional
+	Allow []Consent `json:"allow,omitempty"`
+}
+
+// Promotion says who moves readers to a new revision.
+// +kubebuilder:validation:Enum=Automatic;Manual
+type Promotion string
+
+// The ways of promotion.
+const (
+	PromotionAutomatic Promotion = "Automatic"
+	PromotionManual    Promotion = "Manual"
+)
+
+// Consent is a step that is taken only when the user agrees.
+// +kubebuilder:validation:Enum=BreakReaders;StaleRevision
+type Consent string
+
+// The consents.
+const (
+	ConsentBreakReaders  Consent = "BreakReaders"
+	ConsentStaleRevision Consent = "StaleRevision"
+)
 
 // DeletionPolicy says what happens to tables when their Projection is deleted.
 // +kubebuilder:validation:Enum=Retain;Delete
@@ -187,6 +280,14 @@ type ProjectionStatus struct {
 	// +optional
 	TargetRevision string `json:"targetRevision,omitempty"`
 
+	// revisions are those that have or are to have tables: the one that readers see, the one that is built, and those that
+	// are kept, newest first.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Revisions []RevisionStatus `json:"revisions,omitempty"`
+
 	// dataHash identifies what the rows of the target revision are a function of: "<algorithm version>:<sha256 in hex>".
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=80
@@ -222,6 +323,70 @@ type ProjectionStatus struct {
 	// +optional
 	Partitions int32 `json:"partitions,omitempty"`
 }
+
+// RevisionStatus is what the operator knows about one revision.
+type RevisionStatus struct {
+	// name is the ten hex digits that the names of its tables end with.
+	// +kubebuilder:validation:MinLength=10
+	// +kubebuilder:validation:MaxLength=10
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// state is Queued (other projections of the store build first), Preparing, Building (it has not caught up yet), Ready
+	// (it has, and waits for promotion), Promoting, Active (readers see it), Kept (readers have left it) or Discarding.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +required
+	State string `json:"state,omitempty"`
+
+	// dataHash identifies what its rows are a function of.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=80
+	// +optional
+	DataHash string `json:"dataHash,omitempty"`
+
+	// attempt is the replayToken, or the UID of the Replay, that asked for it; empty for the first build of a spec.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Attempt string `json:"attempt,omitempty"`
+
+	// lag is how many events are still to be applied, in steps: 0, <100, <1k, <10k, <100k, <1M, >1M. Unknown when empty.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16
+	// +optional
+	Lag string `json:"lag,omitempty"`
+
+	// createdAt is when it was first asked for.
+	// +optional
+	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
+
+	// promotedAt is when readers last moved to it.
+	// +optional
+	PromotedAt *metav1.Time `json:"promotedAt,omitempty"`
+
+	// keptUntil is when its tables are dropped, unless readers come back to it.
+	// +optional
+	KeptUntil *metav1.Time `json:"keptUntil,omitempty"`
+
+	// message says what it waits for or what is wrong.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// The states of a revision.
+const (
+	RevisionQueued     = "Queued"
+	RevisionPreparing  = "Preparing"
+	RevisionBuilding   = "Building"
+	RevisionReady      = "Ready"
+	RevisionPromoting  = "Promoting"
+	RevisionActive     = "Active"
+	RevisionKept       = "Kept"
+	RevisionDiscarding = "Discarding"
+)
 
 // Projection is a read model: tables in a ReadStore that follow the events of EventTopics exactly, each event taking
 // effect once, and readers seeing only whole transactions.

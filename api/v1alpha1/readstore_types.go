@@ -10,6 +10,14 @@ type ReadStoreSpec struct {
 	// postgres says how to reach a PostgreSQL database (13 or later). Required in this release.
 	// +required
 	Postgres PostgresStore `json:"postgres,omitzero"`
+
+	// maxConcurrentReplays is how many projections of this store may build a new revision at once; others wait in a
+	// queue, which their status shows. Default: 1.
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	// +optional
+	MaxConcurrentReplays int32 `json:"maxConcurrentReplays,omitempty"`
 }
 
 // PostgresStore says how to reach a PostgreSQL database and where in it read models live.

@@ -44,7 +44,7 @@ func newCommand() *cobra.Command {
 	root.AddCommand(runCommand(logger))
 	for _, a := range []contract.Action{
 		contract.ActionProbeBroker, contract.ActionProbeTopic, contract.ActionProbeStore,
-		contract.ActionPrepare, contract.ActionRetire,
+		contract.ActionPrepare, contract.ActionRetire, contract.ActionPromote, contract.ActionDiscard,
 	} {
 		root.AddCommand(actionCommand(a, logger))
 	}

@@ -126,6 +126,23 @@ func Revision(dataHash string) string {
 	return digits[:revisionDigits]
 }
 
+// AttemptRevision names the revision that rebuilds data of a hash once more; with
+// no attempt it is Revision.
+func AttemptRevision(dataHash, attempt string) string {
+	if attempt == "" {
+		return Revision(dataHash)
+	}
+	sum := sha256.Sum256([]byte(dataHash + "\n" + attempt))
+	return hex.EncodeToString(sum[:])[:revisionDigits]
+}
+
+// Rename makes c the contract of an attempt: its own revision and consumer group, the same data.
+func Rename(c *contract.Contract, attempt string) {
+	c.Attempt = attempt
+	c.Revision = AttemptRevision(c.DataHash, attempt)
+	c.Group = group(c)
+}
+
 // SameData tells whether two contracts make the same rows. Both are hashed anew,
 // so that it does not matter which release made the stored one.
 func SameData(stored, fresh *contract.Contract) bool { return DataHash(stored) == DataHash(fresh) }
@@ -138,7 +155,7 @@ func KeepIdentity(stored, fresh *contract.Contract) bool {
 	if !SameData(stored, fresh) {
 		return false
 	}
-	fresh.DataHash, fresh.Revision = stored.DataHash, stored.Revision
+	fresh.DataHash, fresh.Revision, fresh.Attempt = stored.DataHash, stored.Revision, stored.Attempt
 	fresh.Group = group(fresh)
 	return true
 }

@@ -66,6 +66,8 @@ func (r *Runner) run(ctx context.Context, action contract.Action, request string
 		return r.prepare(ctx, res)
 	case contract.ActionRetire:
 		return r.retire(ctx, &req)
+	case contract.ActionPromote, contract.ActionDiscard:
+		return r.switchRevisions(ctx, &req, res)
 	}
 	return &requestError{fmt.Sprintf("unknown action %q", action)}
 }
@@ -215,6 +217,9 @@ func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
 	if err == nil {
 		res.Prepare = &facts
 	}
+	if sw, ok := admin.(stores.Switcher); ok {
+		readRevisions(ctx, sw, c.Projection, res)
+	}
 	return err
 }
 
@@ -234,6 +239,46 @@ func (r *Runner) retire(ctx context.Context, req *contract.Request) error {
 	return err
 }
 
+// switchRevisions promotes or discards. The facts are in the result, whatever
+// came of it, as far as they are known: the operator then knows what to ask for next.
+func (r *Runner) switchRevisions(ctx context.Context, req *contract.Request, res *contract.Result) error {
+	if req.Owner == nil || req.Switch == nil || req.Switch.Revision == "" {
+		return &requestError{"the request names no owner or no revision"}
+	}
+	admin, err := r.store(req.Store)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	return doSwitch(ctx, admin, req, res)
+}
+
+func doSwitch(ctx context.Context, admin stores.Admin, req *contract.Request, res *contract.Result) error {
+	sw, ok := admin.(stores.Switcher)
+	if !ok {
+		return &requestError{"this kind of store has no revisions side by side"}
+	}
+	do := sw.Promote
+	if req.Action == contract.ActionDiscard {
+		do = sw.Discard
+	}
+	facts, err := do(ctx, *req.Owner, *req.Switch)
+	if facts.Active != "" {
+		res.Revisions = &facts
+	}
+	return err
+}
+
+// readRevisions adds what the bookkeeping says. That it cannot be read is no
+// failure of what was done before. It has time of its own: the Job's may be over.
+func readRevisions(ctx context.Context, sw stores.Switcher, owner contract.Identity, res *contract.Result) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if facts, err := sw.Revisions(ctx, owner); err == nil && facts.Active != "" {
+		res.Revisions = &facts
+	}
+}
+
 // requestError says that operator and projector do not understand each other.
 type requestError struct{ message string }
 
@@ -246,6 +291,7 @@ func explain(err error, res *contract.Result) {
 		reasoned interface{ Reason() string }
 		env      *stores.EnvironmentError
 		taken    *stores.NameTakenError
+		refused  *stores.SwitchError
 		request  *requestError
 	)
 	switch {
@@ -253,12 +299,16 @@ func explain(err error, res *contract.Result) {
 		res.Reason, res.Retryable = "BadRequest", false
 	case errors.As(err, &taken):
 		res.Reason, res.Path, res.Retryable = stores.ReasonNameTaken, "spec.models", false
+	case errors.As(err, &refused):
+		res.Reason, res.Message, res.Retryable = refused.Code, refused.Message, refused.Retryable
 	case errors.As(err, &env):
 		res.Reason, res.Message = env.Reason, env.Message
 	case errors.As(err, &reasoned):
 		res.Reason = reasoned.Reason()
 	case errors.Is(err, context.DeadlineExceeded):
 		res.Reason, res.Message = "Timeout", "nothing answered in time; it is tried again"
+	case errors.Is(err, context.Canceled):
+		res.Reason, res.Message = "Interrupted", "the Job was told to stop before it was done; it is tried again"
 	}
 }
 

@@ -116,6 +116,36 @@ type Reader interface {
 	Count(ctx context.Context, c *contract.Contract, model int) (int64, error)
 }
 
+// Switcher is a capability of an Admin: revisions side by side, one of which readers see.
+type Switcher interface {
+	// Revisions gives what the bookkeeping says of a projection; of one that it does not know, zero facts and no error.
+	Revisions(ctx context.Context, owner contract.Identity) (contract.RevisionFacts, error)
+	// Promote makes the views show s.Revision, in one transaction that also locks the
+	// positions of the active revision and finds those of the other at or past them
+	// (CORRECTNESS 7): no reader sees a position fall (Law 6). The facts are those
+	// after it, or, of a failure, those that it found. Where s.Revision is active
+	// already it does nothing, and that is no error. It fails with *SwitchError; ctx ends the tries, as s.DeadlineSeconds does.
+	Promote(ctx context.Context, owner contract.Identity, s contract.Switch) (contract.RevisionFacts, error)
+	// Discard drops the tables, positions and bookkeeping rows of s.Revision, which readers
+	// must not see. One that is gone already is no error. It fails with *SwitchError.
+	Discard(ctx context.Context, owner contract.Identity, s contract.Switch) (contract.RevisionFacts, error)
+}
+
+// SwitchError says why a revision was not promoted or discarded. Nothing was changed.
+type SwitchError struct {
+	// Code is one of the reasons above.
+	Code string
+	// Message says what is wrong and what to do.
+	Message string
+	// Retryable is true where waiting may help.
+	Retryable bool
+}
+
+func (e *SwitchError) Error() string { return e.Message }
+
+// Reason gives Code.
+func (e *SwitchError) Reason() string { return e.Code }
+
 // Start is where a new revision begins to read a partition.
 type Start struct {
 	event.TopicPartition
@@ -131,6 +161,19 @@ const (
 	ReasonSecretKeyMissing     = "SecretKeyMissing"
 	ReasonNameTaken            = "NameTaken"
 	ReasonNotPrepared          = "NotPrepared"
+
+	// ReasonSuperseded says that the projection is in another state than the action expected: it does nothing.
+	ReasonSuperseded = "Superseded"
+	// ReasonHandoverTimeout says that the new revision did not reach the old one's positions in time.
+	ReasonHandoverTimeout = "HandoverTimeout"
+	// ReasonViewLocked says that the lock on a view was not to be had within the limit.
+	ReasonViewLocked = "ViewLocked"
+	// ReasonReadersWouldBreak says that a view would lose or retype a column that readers may use.
+	ReasonReadersWouldBreak = "ReadersWouldBreak"
+	// ReasonRevisionMissing says that a revision has no tables.
+	ReasonRevisionMissing = "RevisionMissing"
+	// ReasonRevisionActive says that readers see the revision that was to be dropped.
+	ReasonRevisionActive = "RevisionActive"
 )
 
 // MaxFanOutRows bounds the rows that one fan-out of one event touches in a

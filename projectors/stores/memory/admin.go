@@ -7,6 +7,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
@@ -43,13 +44,11 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 		names[c.Physical(m.Name)] = false
 	}
 	p := a.s.projections[who]
-	if p == nil || p.active == c.Revision {
-		for _, m := range c.Models {
-			if _, twice := names[m.Name]; twice {
-				return facts, invalid("two relations would be called %q", m.Name)
-			}
-			names[m.Name] = true
+	for _, m := range c.Models {
+		if _, twice := names[m.Name]; twice {
+			return facts, invalid("two relations would be called %q", m.Name)
 		}
+		names[m.Name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		r := a.s.relations[name]
@@ -64,6 +63,7 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 		}
 	}
 	if p == nil {
+		fresh.promoted = time.Now().UTC()
 		p = &projection{uid: c.Projection.UID, active: c.Revision, sequence: 1, revisions: map[string]*revision{}}
 		a.s.projections[who] = p
 	}
@@ -71,6 +71,7 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 	switch {
 	case r == nil:
 		p.revisions[c.Revision], r = fresh, fresh
+		p.order = append(p.order, c.Revision)
 	case r.dataHash != c.DataHash:
 		return facts, invalid("revision %s is there with another data hash", c.Revision)
 	default:
@@ -81,7 +82,10 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 	}
 	p.uid = c.Projection.UID
 	for name, view := range names {
-		a.s.relations[name] = &relation{owner: &who, view: view}
+		if view && p.active != c.Revision && a.s.relations[name] != nil {
+			continue
+		}
+		a.s.relations[name] = &relation{owner: &who, view: view, reserved: view && p.active != c.Revision}
 	}
 	facts.Partitions, facts.ActiveRevision, facts.Sequence = maps.Clone(r.counts), p.active, p.sequence
 	return facts, nil
@@ -93,7 +97,7 @@ func newRevision(c *contract.Contract, starts []stores.Start) (*revision, error)
 		return nil, invalid("%v", err)
 	}
 	r := &revision{
-		dataHash: c.DataHash, models: models,
+		contract: c, dataHash: c.DataHash, models: models,
 		counts: map[string]int32{}, positions: map[event.TopicPartition]*stores.Claim{},
 	}
 	for range models {
@@ -126,7 +130,9 @@ func (a admin) Retire(ctx context.Context, id contract.Identity) ([]string, erro
 	for name, r := range a.s.relations {
 		if r.owner != nil && *r.owner == who {
 			delete(a.s.relations, name)
-			dropped = append(dropped, name)
+			if !r.reserved {
+				dropped = append(dropped, name)
+			}
 		}
 	}
 	slices.Sort(dropped)

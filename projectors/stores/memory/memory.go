@@ -23,6 +23,8 @@ type Store struct {
 	hooks       Hooks
 	projections map[owner]*projection
 	relations   map[string]*relation
+	// changed is closed and made anew whenever a position or a gate changes.
+	changed chan struct{}
 }
 
 // Hooks inject faults. They are called without the store's lock and may block
@@ -51,10 +53,15 @@ type projection struct {
 	active    string
 	sequence  int64
 	revisions map[string]*revision
+	order     []string         // of revisions, oldest first
 	barriers  []stores.Barrier // of all topics, oldest first
 }
 
 type revision struct {
+	contract  *contract.Contract
+	promoted  time.Time
+	left      time.Time
+	gated     bool // a promotion holds its writers up
 	dataHash  string
 	models    []fold.Model
 	rows      []map[string][]value.Value // by model and key
@@ -68,6 +75,8 @@ type revision struct {
 type relation struct {
 	owner *owner
 	view  bool
+	// reserved is a name that a view will need: there is none yet.
+	reserved bool
 }
 
 // Interval is one committed move of one partition, from First up to but without Next.
@@ -80,7 +89,7 @@ type Interval struct {
 
 // New makes an empty database.
 func New() *Store {
-	return &Store{projections: map[owner]*projection{}, relations: map[string]*relation{}}
+	return &Store{projections: map[owner]*projection{}, relations: map[string]*relation{}, changed: make(chan struct{})}
 }
 
 // SetHooks replaces the hooks.
@@ -128,8 +137,10 @@ func (s *Store) Relations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]string, 0, len(s.relations))
-	for name := range s.relations {
-		out = append(out, name)
+	for name, r := range s.relations {
+		if !r.reserved {
+			out = append(out, name)
+		}
 	}
 	slices.Sort(out)
 	return out
@@ -197,7 +208,7 @@ func (s *Store) View(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.relations[name]
-	if r == nil || r.owner == nil || !r.view {
+	if r == nil || r.owner == nil || !r.view || r.reserved {
 		return 0
 	}
 	p := s.projections[*r.owner]

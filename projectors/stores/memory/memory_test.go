@@ -28,6 +28,15 @@ func (d database) Rows(_ testing.TB, c *contract.Contract, model int) [][]value.
 
 func (d database) ViewCount(_ testing.TB, model string) int { return d.View(model) }
 
+func (d database) ViewRows(t testing.TB, c *contract.Contract, model int) [][]value.Value {
+	t.Helper()
+	out, err := d.Store.ViewRows(c, model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 func (d database) CreateForeign(_ testing.TB, name string) { d.Store.CreateForeign(name) }
 
 func (d database) Relations(testing.TB) []string { return d.Store.Relations() }

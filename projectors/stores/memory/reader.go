@@ -68,6 +68,38 @@ func (a admin) Read(ctx context.Context, c *contract.Contract, model int) ([][]v
 	return rows, nil
 }
 
+// ViewRows gives what Read gives, of the revision that the view shows, in the
+// columns of the contract's view.
+func (s *Store) ViewRows(c *contract.Contract, model int) ([][]value.Value, error) {
+	s.mu.Lock()
+	p := s.projections[ownerOf(c.Projection)]
+	s.mu.Unlock()
+	if p == nil {
+		return nil, notPrepared()
+	}
+	active := p.revisions[p.active].contract
+	at := slices.IndexFunc(active.Models, func(m contract.Model) bool { return m.Name == c.Models[model].Name })
+	if at < 0 {
+		return nil, invalid("there is no view %s", c.Models[model].Name)
+	}
+	rows, err := admin{s}.Read(context.Background(), active, at)
+	if err != nil {
+		return nil, err
+	}
+	there := active.ViewColumns(at)
+	for i, row := range rows {
+		rows[i] = nil
+		for _, want := range c.ViewColumns(model) {
+			n := slices.IndexFunc(there, func(o contract.Column) bool { return o.Name == want.Name })
+			if n < 0 {
+				return nil, invalid("view %s has no column %s", c.Models[model].Name, want.Name)
+			}
+			rows[i] = append(rows[i], row[n])
+		}
+	}
+	return rows, nil
+}
+
 // joined gives the columns that a join adds to a row, by name; NULL without a match.
 func joined(m, other *fold.Model, j *contract.Join, row []value.Value, found map[string][]value.Value) []value.Value {
 	key := make([]value.Value, len(other.Key))

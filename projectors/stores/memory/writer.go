@@ -33,13 +33,26 @@ func (w *writer) prepared() (*revision, error) {
 	return nil, notPrepared()
 }
 
+// open is prepared, when no promotion holds its writers up any more.
+func (w *writer) open(ctx context.Context) (*revision, error) {
+	for {
+		r, err := w.prepared()
+		if err != nil || !r.gated {
+			return r, err
+		}
+		if err := w.s.wait(ctx, time.Time{}); err != nil {
+			return nil, err
+		}
+	}
+}
+
 func (w *writer) Claim(ctx context.Context, by string, tps []event.TopicPartition) ([]stores.Claim, error) {
 	if err := call(ctx, w.s.currentHooks().BeforeClaim, tps); err != nil {
 		return nil, err
 	}
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
-	r, err := w.prepared()
+	r, err := w.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +104,7 @@ func (w *writer) Commit(ctx context.Context, c stores.Commit) error {
 	if err := call(ctx, hooks.BeforeCommit, c); err != nil {
 		return err
 	}
-	if err := w.commit(c); err != nil {
+	if err := w.commit(ctx, c); err != nil {
 		return err
 	}
 	if hooks.AfterCommit != nil {
@@ -100,13 +113,14 @@ func (w *writer) Commit(ctx context.Context, c stores.Commit) error {
 	return nil
 }
 
-func (w *writer) commit(c stores.Commit) error {
+func (w *writer) commit(ctx context.Context, c stores.Commit) error {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
-	r, err := w.prepared()
+	r, err := w.open(ctx)
 	if err != nil {
 		return err
 	}
+	defer w.s.announce()
 	if err = r.fence(c.Advances); err != nil {
 		return err
 	}
@@ -162,10 +176,11 @@ func (w *writer) AddPartitions(ctx context.Context, b stores.Barrier) (stores.Ba
 	}
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
-	r, err := w.prepared()
+	r, err := w.open(ctx)
 	if err != nil {
 		return stores.Barrier{}, err
 	}
+	defer w.s.announce()
 	p := w.s.projections[ownerOf(w.c.Projection)]
 	i := slices.IndexFunc(p.barriers, func(o stores.Barrier) bool { return o.Topic == b.Topic && o.Before == b.Before })
 	switch count := r.counts[b.Topic]; {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -15,8 +16,13 @@ import (
 )
 
 // bookkeepingVersion is the version of the schema below. A change adds a step
-// to createBookkeeping that brings the version before it here.
-const bookkeepingVersion = 1
+// to bookSteps that brings the version before it here.
+//
+// Projectors of the release before keep running while a newer one upgrades the
+// schema: a Writer never looks at the version, so a step may add tables and
+// columns that have defaults, and change nothing that a Writer names. Action Jobs
+// of the release before are refused (ReasonBookkeepingNewer).
+const bookkeepingVersion = 2
 
 // advisoryClass and its key serialise all DDL of the project in one database.
 const (
@@ -71,15 +77,19 @@ var bookTables = []bookTable{
   partitions jsonb NOT NULL DEFAULT '{}',
   contract jsonb NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
+  promoted_at timestamptz,
+  left_at timestamptz,
   PRIMARY KEY (projection, revision))`,
 		columns: [][2]string{
 			{"projection", "projections.id."},
-			{"revision", "First ten hex digits of data_hash; table names end in it."},
+			{"revision", "Ten hex digits that table names end in: the first of data_hash, or, for a rebuild of the same data, of a hash of its own."},
 			{"data_hash", "Identity of what the rows are a function of."},
 			{"state", "following: projectors apply events as they come."},
 			{"partitions", "Number of partitions per topic that have a row in positions. A row below that number is never made again: it would count events twice."},
 			{"contract", "What was prepared, as the operator handed it over; without credentials."},
 			{"created_at", "When it was prepared."},
+			{"promoted_at", "When the views last began to show it; NULL if they never did."},
+			{"left_at", "When the views last ceased to show it; NULL if they never did."},
 		},
 	},
 	{
@@ -134,10 +144,10 @@ var bookTables = []bookTable{
 		columns: [][2]string{
 			{"schema", "Schema of the relation."},
 			{"name", "Name of the relation."},
-			{"kind", "table: the rows of a model in one revision; view: what readers select from."},
+			{"kind", "table: the rows of a model in one revision; view: what readers select from, or, where there is none yet, its name kept free."},
 			{"model", "Model of the Projection."},
 			{"projection", "projections.id of the owner."},
-			{"revision", "Revision of a table; of a view the one that it shows."},
+			{"revision", "Revision of a table; of a view the one that it shows, or that will need its name."},
 			{"created_at", "When it was made."},
 		},
 	},
@@ -160,6 +170,47 @@ var bookTables = []bookTable{
 			{"after_count", "Number of partitions after."},
 			{"ends", "High watermark of each partition below before_count when growth was seen."},
 			{"created_at", "When growth was seen."},
+		},
+	},
+	{
+		name: "switches", comment: "History: when readers were moved from one revision to another. The newest 1000 per projection.",
+		ddl: `CREATE TABLE @.switches (
+  projection bigint NOT NULL REFERENCES @.projections (id),
+  sequence bigint NOT NULL,
+  from_revision text COLLATE "C" NOT NULL,
+  to_revision text COLLATE "C" NOT NULL,
+  at timestamptz NOT NULL,
+  stale boolean NOT NULL,
+  broke_readers boolean NOT NULL,
+  PRIMARY KEY (projection, sequence))`,
+		columns: [][2]string{
+			{"projection", "projections.id."},
+			{"sequence", "projections.sequence after the switch."},
+			{"from_revision", "Revision that the views showed before."},
+			{"to_revision", "Revision that they show since."},
+			{"at", "When it was done."},
+			{"stale", "True where to_revision was behind from_revision, by consent: readers went back in time."},
+			{"broke_readers", "True where a view lost or retyped a column, or went, by consent."},
+		},
+	},
+	{
+		name: "snapshots", comment: "Always empty. An index on it is made and dropped before a switch, to wait for older snapshots to end.",
+		ddl:     `CREATE TABLE @.snapshots (at timestamptz)`,
+		columns: [][2]string{{"at", "Never set."}},
+	},
+}
+
+// bookSteps bring a schema of version i+1 to i+2; @ stands for the quoted schema.
+// Tables that a step names are made as they are in bookTables.
+var bookSteps = []struct {
+	tables, ddl []string
+}{
+	{ // 1 to 2: revisions side by side
+		tables: []string{"switches", "snapshots"},
+		ddl: []string{
+			"ALTER TABLE @.revisions ADD COLUMN promoted_at timestamptz, ADD COLUMN left_at timestamptz",
+			`UPDATE @.revisions r SET promoted_at = r.created_at FROM @.projections p
+WHERE p.id = r.projection AND p.active_revision = r.revision`,
 		},
 	},
 }
@@ -212,31 +263,59 @@ WHERE n.nspname = $1 AND c.relname = 'version'`, schema).Scan(&owner, &trusted)
 	return version, nil
 }
 
-// createBookkeeping creates what is missing. The caller holds lockDDL.
+// createBookkeeping creates what is missing, and brings what an older release
+// made to bookkeepingVersion. The caller holds lockDDL.
 func createBookkeeping(ctx context.Context, tx pgx.Tx, schema string) error {
 	version, err := bookkeeping(ctx, tx, schema)
 	if err != nil || version == bookkeepingVersion {
+		return err
+	}
+	var b strings.Builder
+	if version > 0 {
+		upgradeBookkeeping(&b, version)
+		_, err = tx.Exec(ctx, strings.ReplaceAll(b.String(), "@", quote(schema)), pgx.QueryExecModeSimpleProtocol)
 		return err
 	}
 	created, err := createSchema(ctx, tx, schema)
 	if err != nil {
 		return err
 	}
-	q := quote(schema)
-	var b strings.Builder
 	if created {
-		fmt.Fprintf(&b, "COMMENT ON SCHEMA %s IS %s;\n", q, literal("Bookkeeping of Projectionist. Reading is safe; writing is not."))
+		fmt.Fprintf(&b, "COMMENT ON SCHEMA @ IS %s;\n", literal("Bookkeeping of Projectionist. Reading is safe; writing is not."))
 	}
-	for _, t := range bookTables {
-		b.WriteString(strings.ReplaceAll(t.ddl, "@", q) + ";\n")
-		fmt.Fprintf(&b, "COMMENT ON TABLE %s.%s IS %s;\n", q, quote(t.name), literal(t.comment))
-		for _, c := range t.columns {
-			fmt.Fprintf(&b, "COMMENT ON COLUMN %s.%s.%s IS %s;\n", q, quote(t.name), quote(c[0]), literal(c[1]))
+	for i := range bookTables {
+		b.WriteString(bookTables[i].ddl + ";\n")
+		bookTables[i].comments(&b)
+	}
+	fmt.Fprintf(&b, "INSERT INTO @.version (version) VALUES (%d);\n", bookkeepingVersion)
+	_, err = tx.Exec(ctx, strings.ReplaceAll(b.String(), "@", quote(schema)), pgx.QueryExecModeSimpleProtocol)
+	return err
+}
+
+// upgradeBookkeeping writes the statements that lead on from a version. Comments
+// are written anew for all: they say what the newest version means.
+func upgradeBookkeeping(b *strings.Builder, version int) {
+	for _, step := range bookSteps[version-1:] {
+		for _, ddl := range step.ddl {
+			b.WriteString(ddl + ";\n")
+		}
+		for i := range bookTables {
+			if slices.Contains(step.tables, bookTables[i].name) {
+				b.WriteString(bookTables[i].ddl + ";\n")
+			}
 		}
 	}
-	fmt.Fprintf(&b, "INSERT INTO %s.version (version) VALUES (%d);\n", q, bookkeepingVersion)
-	_, err = tx.Exec(ctx, b.String(), pgx.QueryExecModeSimpleProtocol)
-	return err
+	for i := range bookTables {
+		bookTables[i].comments(b)
+	}
+	fmt.Fprintf(b, "UPDATE @.version SET version = %d;\n", bookkeepingVersion)
+}
+
+func (t *bookTable) comments(b *strings.Builder) {
+	fmt.Fprintf(b, "COMMENT ON TABLE @.%s IS %s;\n", quote(t.name), literal(t.comment))
+	for _, c := range t.columns {
+		fmt.Fprintf(b, "COMMENT ON COLUMN @.%s.%s IS %s;\n", quote(t.name), quote(c[0]), literal(c[1]))
+	}
 }
 
 // createSchema is CREATE SCHEMA IF NOT EXISTS for a role that may lack the right

@@ -48,7 +48,7 @@ type Config struct {
 	Application string
 	// Schema holds the read models, BookkeepingSchema the project's own tables.
 	Schema, BookkeepingSchema string
-	// MaxConns bounds the connections of this process; 0 means 3 for a Writer, 1 for an Admin.
+	// MaxConns bounds the connections of this process; 0 means 3 for a Writer, 2 for an Admin (which needs both).
 	MaxConns int32
 	// ConnectTimeout bounds a connection attempt (default 5 s).
 	ConnectTimeout time.Duration

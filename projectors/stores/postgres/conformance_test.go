@@ -6,6 +6,7 @@
 package postgres
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -94,6 +95,44 @@ func (o *onlooker) ViewCount(t testing.TB, model string) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func (o *onlooker) ViewRows(t testing.TB, c *contract.Contract, model int) [][]value.Value {
+	t.Helper()
+	tables, err := newTables(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, key := newView("shop", c, tables, model), tables[model].key
+	selected, order := make([]string, len(v.columns)), make([]string, len(key))
+	for i, col := range v.columns {
+		seen := col.column
+		seen.name = col.name
+		selected[i] = seen.read("v")
+	}
+	for i, k := range key {
+		order[i] = "v." + quote(tables[model].columns[k].name)
+	}
+	rows, err := o.sql.Query(t.Context(), "SELECT "+strings.Join(selected, ", ")+" FROM "+quote("shop", c.Models[model].Name)+" v ORDER BY "+strings.Join(order, ", "),
+		pgx.QueryExecModeDescribeExec, pgx.QueryResultFormats{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var out [][]value.Value
+	for rows.Next() {
+		row := make([]value.Value, len(v.columns))
+		for i, b := range rows.RawValues() {
+			if row[i], err = decodeValue(v.columns[i].typ, b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out = append(out, row)
+	}
+	if rows.Err() != nil {
+		t.Fatal(rows.Err())
+	}
+	return out
 }
 
 func (o *onlooker) run(t testing.TB, sql string, args ...any) pgconn.CommandTag {

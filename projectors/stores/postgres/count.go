@@ -19,7 +19,7 @@ func (a *Admin) Count(ctx context.Context, c *contract.Contract, model int) (n i
 	}
 	v := newView(a.cfg.Schema, c, tables, model)
 	err = a.cfg.inTx(ctx, a.pool, pgx.ReadOnly, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, "SELECT count(*) FROM ("+v.query+") v").Scan(&n)
+		return tx.QueryRow(ctx, "SELECT count(*) FROM ("+v.query()+") v").Scan(&n)
 	})
 	return n, err
 }

@@ -199,31 +199,32 @@ func quoteAll(names []string) string {
 // view is what readers of a model select from.
 type view struct {
 	columns []viewColumn
-	query   string
+	// from is the query without its columns.
+	from string
 }
 
 // viewColumn is a column of the view by its name there.
 type viewColumn struct {
 	name string
 	column
+	// table is the physical table that it is a column of, expr how the query reads it.
+	table, expr string
 }
 
 // newView joins the tables of one revision. Tombstones are left out on both sides (CORRECTNESS 2).
 func newView(schema string, c *contract.Contract, tables []*table, model int) view {
 	t := tables[model]
 	var v view
-	var selected []string
-	add := func(from, name string, col column) {
-		expr := from + "." + quote(col.name)
+	add := func(alias, table, name string, col column) {
+		expr := alias + "." + quote(col.name)
 		if name != col.name {
 			expr += " AS " + quote(name)
 		}
-		selected = append(selected, expr)
-		v.columns = append(v.columns, viewColumn{name: name, column: col})
+		v.columns = append(v.columns, viewColumn{name: name, column: col, table: table, expr: expr})
 	}
 	for i, col := range t.columns {
 		if i != t.deleted {
-			add("t", col.name, col)
+			add("t", t.name, col.name, col)
 		}
 	}
 	from := []string{" FROM " + quote(schema, t.name) + " t"}
@@ -244,17 +245,50 @@ func newView(schema string, c *contract.Contract, tables []*table, model int) vi
 		from = append(from, " LEFT JOIN "+quote(schema, other.name)+" "+alias+" ON "+strings.Join(on, " AND "))
 		for _, name := range slices.Sorted(maps.Keys(j.Set)) {
 			if i := slices.IndexFunc(other.columns, func(o column) bool { return o.name == j.Set[name] }); i >= 0 {
-				add(alias, name, other.columns[i])
+				add(alias, other.name, name, other.columns[i])
 			}
 		}
 	}
-	v.query = "SELECT " + strings.Join(selected, ", ") + strings.Join(from, "")
+	v.from = strings.Join(from, "")
 	if t.deleted >= 0 {
-		v.query += " WHERE NOT t." + quote(t.columns[t.deleted].name)
+		v.from += " WHERE NOT t." + quote(t.columns[t.deleted].name)
 	}
 	return v
 }
 
-func createView(schema, name string, v view) string {
-	return "CREATE OR REPLACE VIEW " + quote(schema, name) + " AS " + v.query
+func (v view) query() string {
+	selected := make([]string, len(v.columns))
+	for i, c := range v.columns {
+		selected[i] = c.expr
+	}
+	return "SELECT " + strings.Join(selected, ", ") + v.from
+}
+
+// following gives the view with the columns that are there already in their
+// places and the others after them: CREATE OR REPLACE VIEW can only append.
+// Columns that it does not have are left out.
+func (v view) following(there []string) view {
+	place := func(c viewColumn) int {
+		if i := slices.Index(there, c.name); i >= 0 {
+			return i
+		}
+		return len(there)
+	}
+	v.columns = slices.Clone(v.columns)
+	slices.SortStableFunc(v.columns, func(a, b viewColumn) int { return place(a) - place(b) })
+	return v
+}
+
+// createView makes or replaces a view. options are those of pg_class.reloptions,
+// name=value: without them a replacement would lose what an administrator has set.
+func createView(schema, name string, v view, options ...string) string {
+	with, set := "", make([]string, len(options))
+	for i, o := range options {
+		key, value, _ := strings.Cut(o, "=")
+		set[i] = quote(key) + " = " + literal(value)
+	}
+	if len(set) > 0 {
+		with = " WITH (" + strings.Join(set, ", ") + ")"
+	}
+	return "CREATE OR REPLACE VIEW " + quote(schema, name) + with + " AS " + v.query()
 }

@@ -83,9 +83,10 @@ func settled(err error) bool {
 		fe *stores.FencedError
 		de *stores.DataError
 		ne *stores.NameTakenError
+		se *stores.SwitchError
 		ue usageError
 	)
-	return errors.As(err, &ee) || errors.As(err, &fe) || errors.As(err, &de) || errors.As(err, &ne) || errors.As(err, &ue) ||
+	return errors.As(err, &se) || errors.As(err, &ee) || errors.As(err, &fe) || errors.As(err, &de) || errors.As(err, &ne) || errors.As(err, &ue) ||
 		errors.Is(err, stores.ErrNoPosition) || errors.Is(err, errWire)
 }
 

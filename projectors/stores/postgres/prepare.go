@@ -118,13 +118,19 @@ ON CONFLICT (cluster, namespace, name) DO UPDATE SET name = EXCLUDED.name RETURN
 			p.id, *active, facts.Sequence); err != nil {
 			return facts, err
 		}
+		if _, err := p.tx.Exec(ctx, "UPDATE "+p.book("revisions")+" SET promoted_at = clock_timestamp() WHERE projection = $1 AND revision = $2",
+			p.id, *active); err != nil {
+			return facts, err
+		}
 	}
 	facts.ActiveRevision = *active
-	if *active == p.contract.Revision {
-		for _, t := range p.tables {
-			if err := p.view(ctx, t); err != nil {
-				return facts, err
-			}
+	view := p.view
+	if *active != p.contract.Revision {
+		view = p.reserve
+	}
+	for _, t := range p.tables {
+		if err := view(ctx, t); err != nil {
+			return facts, err
 		}
 	}
 	if isNew {
@@ -305,6 +311,20 @@ func (p *preparation) view(ctx context.Context, t *table) error {
 		}
 	}
 	return p.comment(ctx, "VIEW", t.model, t.viewComments(p.contract.Projection, v))
+}
+
+// reserve keeps the name of a view free that a promotion will make: it must not
+// fail after hours of building because somebody has taken the name.
+func (p *preparation) reserve(ctx context.Context, t *table) error {
+	if err := checkName("models["+t.model+"].name", t.model); err != nil {
+		return err
+	}
+	if _, err := p.ours(ctx, t.model, "view"); err != nil {
+		return err
+	}
+	_, err := p.tx.Exec(ctx, "INSERT INTO "+p.book("relations")+` (schema, name, kind, model, projection, revision) VALUES ($1, $2, 'view', $2, $3, $4)
+ON CONFLICT (schema, name) DO NOTHING`, p.cfg.Schema, t.model, p.id, p.contract.Revision)
+	return err
 }
 
 // positions makes the rows of a new revision and records how many there are.

@@ -39,7 +39,8 @@ var _ stores.Admin = (*Admin)(nil)
 
 // OpenAdmin makes an Admin. It does not connect: the first use does.
 func OpenAdmin(cfg AdminConfig) (*Admin, error) {
-	c, err := cfg.withDefaults(1)
+	// Two, since awaitSnapshots holds a lock beside what it does.
+	c, err := cfg.withDefaults(2)
 	if err != nil {
 		return nil, err
 	}

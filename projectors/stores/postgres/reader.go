@@ -33,7 +33,7 @@ func (a *Admin) Read(ctx context.Context, c *contract.Contract, model int) ([][]
 	for i, k := range tables[model].key {
 		order[i] = "v." + quote(tables[model].columns[k].name)
 	}
-	sql := "SELECT " + strings.Join(selected, ", ") + " FROM (" + v.query + ") v ORDER BY " + strings.Join(order, ", ")
+	sql := "SELECT " + strings.Join(selected, ", ") + " FROM (" + v.query() + ") v ORDER BY " + strings.Join(order, ", ")
 	var out [][]value.Value
 	err = a.cfg.inTx(ctx, a.pool, pgx.ReadOnly, func(tx pgx.Tx) error {
 		out = nil

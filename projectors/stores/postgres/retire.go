@@ -26,6 +26,9 @@ func (a *Admin) Retire(ctx context.Context, owner contract.Identity) ([]string, 
 		if err != nil || version == 0 {
 			return err
 		}
+		if err = createBookkeeping(ctx, tx, a.cfg.BookkeepingSchema); err != nil { // an older one is brought up to date
+			return err
+		}
 		book := func(name string) string { return quote(a.cfg.BookkeepingSchema, name) }
 		var id int64
 		err = tx.QueryRow(ctx, "SELECT id FROM "+book("projections")+" WHERE cluster = $1 AND namespace = $2 AND name = $3 FOR UPDATE",
@@ -63,6 +66,7 @@ WHERE r.projection = $1 ORDER BY r.kind DESC, r.schema, r.name`, id)
 		for _, stmt := range []string{
 			"DELETE FROM " + book("positions") + " WHERE projection = $1",
 			"DELETE FROM " + book("barriers") + " WHERE projection = $1",
+			"DELETE FROM " + book("switches") + " WHERE projection = $1",
 			"DELETE FROM " + book("relations") + " WHERE projection = $1",
 			"DELETE FROM " + book("revisions") + " WHERE projection = $1",
 			"DELETE FROM " + book("projections") + " WHERE id = $1",

@@ -56,6 +56,29 @@ func (d *Database) Rows(ctx context.Context, c *contract.Contract, model int) ([
 	return out, err
 }
 
+// ViewRows reads the columns of the contract's view from the view that is there.
+func (d *Database) ViewRows(ctx context.Context, c *contract.Contract, model int) ([][]value.Value, error) {
+	var columns []string
+	var types []value.Type
+	for _, col := range c.ViewColumns(model) {
+		t := value.MustParse(col.Type)
+		types, columns = append(types, t), append(columns, read(quote(col.Name), t))
+	}
+	tables, err := tablesOf(c)
+	if err != nil {
+		return nil, err
+	}
+	var out [][]value.Value
+	err = d.with(ctx, func(s *session) error {
+		return s.query("SELECT "+strings.Join(columns, ", ")+" FROM "+quote(c.Models[model].Name)+" ORDER BY "+tables[model].keyColumns, nil, func(rows *sql.Rows) error {
+			row, err := scan(rows, types)
+			out = append(out, row)
+			return err
+		})
+	})
+	return out, err
+}
+
 // Forms of values in the tables.
 var (
 	Declared = declared

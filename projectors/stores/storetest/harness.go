@@ -42,6 +42,8 @@ type Capability string
 const (
 	// Reads: the Admin is a stores.Reader.
 	Reads Capability = "Reads"
+	// Switches: the Admin is a stores.Switcher.
+	Switches Capability = "Switches"
 	// NativeTypes: columns may have types of the database's own (contract.Column.Native).
 	NativeTypes Capability = "NativeTypes"
 	// CaseSensitiveNames: names may differ in nothing but the case of letters.
@@ -93,6 +95,9 @@ type Database interface {
 	Rows(t testing.TB, c *contract.Contract, model int) [][]value.Value
 	// ViewCount counts the rows that a reader of the model's view sees.
 	ViewCount(t testing.TB, model string) int
+	// ViewRows reads the columns of c.ViewColumns, by name, from a model's view, in
+	// key order, whatever revision the view shows.
+	ViewRows(t testing.TB, c *contract.Contract, model int) [][]value.Value
 	// CreateForeign makes a relation that no projection owns.
 	CreateForeign(t testing.TB, name string)
 	// Relations names all tables and views beside the bookkeeping, sorted.
