@@ -126,9 +126,9 @@ type readers struct {
 	factors func(revision string) int
 
 	queries, failed, wrong, between atomic.Int64
-	mu                     sync.Mutex
-	took                   []time.Duration
-	problems               []string
+	mu                              sync.Mutex
+	took                            []time.Duration
+	problems                        []string
 	// seen counts the answers of each revision.
 	seen map[string]int
 }
