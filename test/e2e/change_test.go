@@ -23,46 +23,6 @@ func line(id string, n int) message {
 	return message{"orders", id, fmt.Sprintf(`{"type":"line","id":%q,"n":%d}`, id, n)}
 }
 
-// TestRebuildRequired changes a fold while it runs: rows already written would differ, so the running revision goes on
-// and the status says so, until the spec is put back.
-func TestRebuildRequired(t *testing.T) {
-	t.Parallel()
-	n := newSpace(t)
-	n.apply(brokerAndStore + ordersTopic + counts)
-	n.caughtUp("counts")
-	n.produce(line("a", 1))
-	n.holds("SELECT events, last FROM $SCHEMA.counts", "(1,1)")
-	p := n.projection("counts")
-	n.get(p)
-	revision := p.Status.ActiveRevision
-
-	n.apply(strings.Replace(counts, `add: {events: "1"}`, `add: {events: "2"}`, 1))
-	c := n.condition(p, "Ready", "False", "RebuildRequired")
-	t.Log(c.Message)
-	says(t, c.Message, "models[counts].handlers[line].add", revision, "goes on", "put the spec back")
-	n.condition(p, "Stalled", "True", "RebuildRequired")
-	n.condition(p, "SpecAccepted", "True", "")
-	n.condition(p, "Available", "True", "")
-	if p.Status.ActiveRevision != revision || p.Status.TargetRevision == revision {
-		t.Errorf("active %s, target %s; the active one was %s", p.Status.ActiveRevision, p.Status.TargetRevision, revision)
-	}
-	n.produce(line("a", 2))
-	n.holds("SELECT events, last FROM $SCHEMA.counts", "(2,2)")
-	// A refused spec does not touch it either.
-	n.apply(strings.Replace(counts, "last: event.n", "last: nonsense(", 1))
-	refused := n.condition(p, "SpecAccepted", "False", "InvalidSpec")
-	says(t, refused.Message, "handlers[line].set.last", "goes on")
-	n.produce(line("a", 3))
-	n.holds("SELECT events, last FROM $SCHEMA.counts", "(3,3)")
-
-	n.apply(counts)
-	n.caughtUp("counts")
-	n.get(p)
-	if p.Status.ActiveRevision != revision || p.Status.TargetRevision != revision {
-		t.Errorf("after putting the spec back: active %s, target %s, want %s", p.Status.ActiveRevision, p.Status.TargetRevision, revision)
-	}
-}
-
 // TestSuspend stops and goes on where it stopped.
 func TestSuspend(t *testing.T) {
 	t.Parallel()

@@ -165,6 +165,37 @@ func (a *Admin) explain(ctx context.Context, err error, topic string) error {
 	return classify(ctx, strings.Join(a.cfg.Bootstrap, ","), err)
 }
 
+// DeleteGroup removes a consumer group and the offsets committed for it, which are
+// a courtesy and no loss (Law 2). One that does not exist is no error; one that
+// still has members is *GroupInUse, and waiting helps.
+func (a *Admin) DeleteGroup(ctx context.Context, group string) error {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.RequestTimeout)
+	defer cancel()
+	tr := newTransport(a.cfg, []string{})
+	defer tr.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(a.cfg.Bootstrap...), Transport: tr}
+	res, err := client.DeleteGroups(ctx, &kafka.DeleteGroupsRequest{GroupIDs: []string{group}})
+	if err == nil {
+		err = res.Errors[group]
+	}
+	switch {
+	case err == nil, errors.Is(err, kafka.GroupIdNotFound):
+		return nil
+	case errors.Is(err, kafka.NonEmptyGroup):
+		return &GroupInUse{Group: group}
+	case errors.Is(err, kafka.GroupAuthorizationFailed):
+		return &sources.AuthorizationFailed{Resource: fmt.Sprintf("the consumer group %q", group), Needs: "DELETE"}
+	}
+	return classify(ctx, strings.Join(a.cfg.Bootstrap, ","), err)
+}
+
+// GroupInUse means that a consumer group has members and so cannot be deleted.
+type GroupInUse struct{ Group string }
+
+func (e *GroupInUse) Error() string {
+	return fmt.Sprintf("the consumer group %q still has members", e.Group)
+}
+
 // TopicSpec is a topic to create.
 type TopicSpec struct {
 	Name string

@@ -4,6 +4,7 @@
 package kafka_test
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
 	"github.com/projectionist-dev/projectionist/projectors/sources/kafka"
 	"github.com/projectionist-dev/projectionist/projectors/sources/sourcetest"
@@ -71,6 +73,41 @@ func adminCases(t *testing.T, h *harness) {
 		}
 	}
 	refused(t, a, kafka.TopicSpec{Name: h.topic("rf"), Partitions: 1, ReplicationFactor: 9})
+	deletesGroups(t, h, a)
+}
+
+// deletesGroups deletes a group only once nobody is in it.
+func deletesGroups(t *testing.T, h *harness, a *kafka.Admin) {
+	t.Helper()
+	ctx := sourcetest.Context(t)
+	h.CreateTopic(t, "grouped", 1)
+	cfg := h.cfg
+	cfg.Topics, cfg.Group = map[string]string{"grouped": h.topic("grouped")}, h.topic("deleted")
+	l, err := kafka.NewLog(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := kafka.NewGroup(cfg, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gen := next(t, g, 1)
+	if err := gen.CommitAdvisory(map[event.TopicPartition]int64{{Topic: "grouped"}: 0}); err != nil {
+		t.Fatal(err)
+	}
+	var inUse *kafka.GroupInUse
+	if err := a.DeleteGroup(ctx, cfg.Group); !errors.As(err, &inUse) {
+		t.Errorf("with a member: %v", err)
+	}
+	gen.Done()
+	if err := errors.Join(g.Close(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := a.DeleteGroup(ctx, cfg.Group); err != nil {
+			t.Errorf("without one: %v", err)
+		}
+	}
 }
 
 func refused(t *testing.T, a *kafka.Admin, spec kafka.TopicSpec) {
