@@ -56,9 +56,16 @@ const (
 	probeEvery       = time.Hour
 	probeDeadline    = 90
 	prepareDeadline  = 300
+	promoteDeadline  = 180
+	discardDeadline  = 300
 	retireDeadline   = 300
 	probeJitterRange = 10 * time.Minute
 )
+
+// deadlines bound the Jobs of the actions on a revision. Unit: seconds.
+var deadlines = map[contract.Action]int64{
+	contract.ActionPrepare: prepareDeadline, contract.ActionPromote: promoteDeadline, contract.ActionDiscard: discardDeadline,
+}
 
 // repeat is when a good probe is repeated: hourly, spread by the owner's UID.
 func repeat(uid types.UID) time.Duration {

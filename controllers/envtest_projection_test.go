@@ -148,35 +148,6 @@ func TestBadSpecWhileRunning(t *testing.T) {
 	w.wants(w.projection(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
 }
 
-func TestRebuildRequired(t *testing.T) {
-	w := newWorld(t)
-	before := w.running()
-	d := w.deployment()
-	w.change(func(p *v1alpha1.Projection) { p.Spec.Models[0].Handlers[0].Add["total"] = "event.amount * 2" })
-	w.settle()
-	p := w.projection()
-	message := w.wants(p, "Ready", metav1.ConditionFalse, v1alpha1.ReasonRebuildRequired)
-	w.wants(p, "SpecAccepted", metav1.ConditionTrue, v1alpha1.ReasonAccepted)
-	if !strings.Contains(message, "models[totals]") || !strings.Contains(message, "put the spec back") {
-		t.Errorf("message: %s", message)
-	}
-	if p.Status.ActiveRevision != before.Status.ActiveRevision || p.Status.TargetRevision == before.Status.ActiveRevision {
-		t.Errorf("active %s, target %s", p.Status.ActiveRevision, p.Status.TargetRevision)
-	}
-	if got := w.deployment(); got.Generation != d.Generation || got.Name != d.Name {
-		t.Error("the running revision was touched")
-	}
-	// Scaling and suspending go on meanwhile, and putting the spec back mends all.
-	w.change(func(p *v1alpha1.Projection) { p.Spec.Projector.Replicas = 2 })
-	w.settle()
-	if got := w.deployment(); *got.Spec.Replicas != 2 {
-		t.Errorf("%d replicas", *got.Spec.Replicas)
-	}
-	w.change(func(p *v1alpha1.Projection) { p.Spec.Models[0].Handlers[0].Add["total"] = "event.amount" })
-	w.settle()
-	w.wants(w.projection(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
-}
-
 func TestMissingReferences(t *testing.T) {
 	w := newWorld(t)
 	b, topic, s, p := w.objects()

@@ -76,6 +76,8 @@ type world struct {
 	results func(contract.Request) *contract.Result
 	poller  *fakePoller
 	options controllers.Options
+	// book is what the store knows of revisions.
+	book book
 }
 
 type fakePoller struct {
@@ -111,7 +113,7 @@ func newWorld(t *testing.T) *world {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.ns, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}}
 	w.must(direct.Create(ctx, ns))
 	w.results = goodResult
-	w.poller = &fakePoller{}
+	w.poller, w.book = &fakePoller{}, book{}
 	w.poller.answer = func(target progress.Target) (*contract.ProjectorStatus, error) { return w.caughtUp(target) }
 	w.options = controllers.Options{ProjectorImage: "example.com/projectionist:test", ClusterID: "cluster-1"}
 	w.restart()
@@ -283,6 +285,7 @@ func (w *world) runJobs() bool {
 			continue
 		}
 		result.Version, result.Action, result.At = contract.Version, req.Action, w.now.UTC().Truncate(time.Second)
+		w.book.act(job.Labels[resources.LabelProjection], job.Labels[resources.LabelRevision], req, result, w.now)
 		w.leave(job, result)
 		changed = true
 	}
@@ -327,14 +330,24 @@ func (w *world) leave(job *batchv1.Job, result *contract.Result) {
 	w.must(w.c.Status().Update(w.ctx, job))
 }
 
-// runDeployments is the Deployment controller and the kubelet.
+// runDeployments is the Deployment controller, the kubelet, and the garbage collector of what a Deployment leaves.
 func (w *world) runDeployments() bool {
 	w.t.Helper()
 	var list appsv1.DeploymentList
 	w.must(w.c.List(w.ctx, &list, client.InNamespace(w.ns)))
 	changed := false
+	live := map[string]bool{}
 	for i := range list.Items {
+		live[list.Items[i].Labels[resources.LabelProjection]+"/"+list.Items[i].Labels[resources.LabelRevision]] = true
 		changed = w.runDeployment(&list.Items[i]) || changed
+	}
+	var pods corev1.PodList
+	w.must(w.c.List(w.ctx, &pods, client.InNamespace(w.ns), client.MatchingLabels{resources.LabelComponent: resources.ComponentProjector}))
+	for i := range pods.Items {
+		if l := pods.Items[i].Labels; !live[l[resources.LabelProjection]+"/"+l[resources.LabelRevision]] {
+			w.must(w.c.Delete(w.ctx, &pods.Items[i], client.GracePeriodSeconds(0)))
+			changed = true
+		}
 	}
 	return changed
 }
@@ -403,22 +416,19 @@ func goodResult(r contract.Request) *contract.Result {
 	return out
 }
 
-// caughtUp is a projector's answer that says all is well; the first pod owns all partitions.
+// caughtUp is a projector's answer that says all is well; the first pod of a revision owns all partitions.
 func (w *world) caughtUp(target progress.Target) (*contract.ProjectorStatus, error) {
+	pod := &corev1.Pod{}
+	if err := w.c.Get(w.ctx, client.ObjectKey{Namespace: w.ns, Name: target.Pod}, pod); err != nil {
+		return nil, err
+	}
 	p := &v1alpha1.Projection{}
-	if err := w.c.Get(w.ctx, client.ObjectKey{Namespace: w.ns, Name: "totals"}, p); err != nil {
+	if err := w.c.Get(w.ctx, client.ObjectKey{Namespace: w.ns, Name: pod.Labels[resources.LabelProjection]}, p); err != nil {
 		return nil, err
 	}
 	s := &contract.ProjectorStatus{
-		Version: 1, Projection: contract.Identity{UID: string(p.UID)}, Revision: p.Status.ActiveRevision, Pod: target.Pod,
+		Version: 1, Projection: contract.Identity{UID: string(p.UID)}, Revision: pod.Labels[resources.LabelRevision], Pod: target.Pod,
 		Source: contract.Health{OK: true}, Store: contract.Health{OK: true}, TopicPartitions: map[string]int32{"orders": 4},
-	}
-	if s.Revision == "" {
-		var ds appsv1.DeploymentList
-		if err := w.c.List(w.ctx, &ds, client.InNamespace(w.ns)); err != nil || len(ds.Items) == 0 {
-			return nil, fmt.Errorf("no deployment: %w", err)
-		}
-		s.Revision = ds.Items[0].Labels[resources.LabelRevision]
 	}
 	if target.IP == "10.0.0.1" {
 		for i := range int32(4) {

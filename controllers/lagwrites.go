@@ -39,7 +39,7 @@ func (l *lagWrites) tooSoon(before, after *v1alpha1.Projection, now time.Time) (
 }
 
 // onlyHowFar reports whether two statuses differ, and in nothing but the lag, the
-// word, and what conditions say that did not change: their messages, and why Ready
+// word, and what conditions and revisions say that did not change: their messages, and why Ready
 // is True. All of these are written together, so that they never contradict.
 func onlyHowFar(before, after v1alpha1.ProjectionStatus) bool {
 	if equality.Semantic.DeepEqual(before, after) || len(before.Conditions) != len(after.Conditions) {
@@ -47,6 +47,10 @@ func onlyHowFar(before, after v1alpha1.ProjectionStatus) bool {
 	}
 	rest := after.DeepCopy()
 	rest.Lag, rest.Status = before.Lag, before.Status
+	for i := range min(len(rest.Revisions), len(before.Revisions)) {
+		is, was := &rest.Revisions[i], &before.Revisions[i]
+		is.Lag, is.Message = was.Lag, was.Message
+	}
 	for i := range rest.Conditions {
 		is, was := &rest.Conditions[i], &before.Conditions[i]
 		if is.Type == v1alpha1.ConditionReady && is.Status == metav1.ConditionTrue && was.Status == metav1.ConditionTrue {

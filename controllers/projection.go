@@ -27,6 +27,7 @@ import (
 	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/apply"
 	"github.com/projectionist-dev/projectionist/controllers/plan"
+	"github.com/projectionist-dev/projectionist/controllers/plan/rollout"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
 	"github.com/projectionist-dev/projectionist/controllers/resources"
 )
@@ -92,48 +93,145 @@ func (r *ProjectionReconciler) reconcile(ctx context.Context, p *v1alpha1.Projec
 // world is an Observation with the objects that it was read from.
 type world struct {
 	plan.Observation
-	request  contract.Request
-	children []client.Object
+	children  []client.Object
+	jobs      []batchv1.Job
+	revisions []*revision
+	// factsJob is the Job whose answer Facts is, lost a promote that gave none since, orphans are Jobs that nothing is
+	// learnt from any more.
+	factsJob, lost string
+	orphans        []*batchv1.Job
 }
 
-// apply makes what is desired, in the order in which it is needed.
+// apply makes what is desired, in the order in which it is needed: what a
+// revision is, before anything is done about it.
 func (r *ProjectionReconciler) apply(ctx context.Context, w *world) error {
 	p := w.Projection
-	target := r.projector(w, w.Target)
-	if target == nil {
-		return nil
+	if err := r.record(ctx, w); err != nil {
+		return err
 	}
 	applier := &apply.Applier{Client: r.Client, Live: r.Live, Scheme: r.Scheme}
-	if _, err := applier.Apply(ctx, p.UID, target.ContractConfigMap()); err != nil {
-		return err
-	}
-	if err := r.act(ctx, p.Namespace, w.Prepare, func(c actions.Create) resources.Job {
-		return r.projectionJob(p, w.request, w.Target, c, prepareDeadline)
-	}); err != nil {
-		return err
-	}
-	var running *resources.Projector
-	switch {
-	case w.Prepared():
-		running = target
-	case w.Running != nil && w.Running.Contract != nil:
-		// What runs goes on with what it was started with until the newest contract was proven.
-		kept := plan.Target{Contract: w.Running.Contract}
-		var err error
-		if kept.JSON, kept.Digest, err = resources.EncodeContract(kept.Contract); err != nil {
+	for _, run := range w.Rollout.Run {
+		if _, err := applier.Apply(ctx, p.UID, r.projector(w, w.revision(run.Revision)).ContractConfigMap()); err != nil {
 			return err
 		}
-		running = r.projector(w, kept)
-	default:
-		return r.prune(ctx, w, target, nil)
 	}
-	if err := r.applyRunning(ctx, applier, p, running); err != nil {
+	if err := r.actOn(ctx, w); err != nil {
 		return err
 	}
-	return r.prune(ctx, w, target, running)
+	var started []*resources.Projector
+	for _, run := range w.Rollout.Run {
+		v := w.revision(run.Revision)
+		running, err := r.startable(w, v)
+		if err != nil {
+			return err
+		}
+		if running == nil {
+			continue
+		}
+		if err := r.applyRunning(ctx, applier, w, running); err != nil {
+			return err
+		}
+		started = append(started, running)
+	}
+	if err := r.prune(ctx, w, started); err != nil {
+		return err
+	}
+	return r.forgetRevisions(ctx, w)
 }
 
-func (r *ProjectionReconciler) applyRunning(ctx context.Context, a *apply.Applier, p *v1alpha1.Projection, running *resources.Projector) error {
+// record makes the ControllerRevisions that are missing, and says of the others what they are there for.
+func (r *ProjectionReconciler) record(ctx context.Context, w *world) error {
+	p := w.Projection
+	for _, want := range w.Rollout.Record {
+		o, err := resources.Revision{
+			Owner: ownerOf(p, "Projection"), Projection: resources.Bounded(p.Name), Contract: want.Contract,
+			Number: w.number(), Role: string(want.Role), Attempts: want.Attempts,
+		}.Build()
+		if err != nil {
+			return err
+		}
+		if there, err := r.recorded(ctx, p, o); err != nil {
+			return err
+		} else if there {
+			continue
+		}
+		err = r.Client.Create(ctx, o, client.FieldOwner(apply.FieldManager))
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+	}
+	for _, v := range w.revisions {
+		role := w.Rollout.Roles[v.Name]
+		if v.record == nil || role == v.Role {
+			continue
+		}
+		patch, err := roleLabel(role)
+		if err != nil {
+			return err
+		}
+		if err := r.Client.Patch(ctx, v.record.DeepCopy(), patch, client.FieldOwner(apply.FieldManager)); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recorded reports whether a ControllerRevision is there that the cache does not
+// show yet. One that is another's is an error.
+func (r *ProjectionReconciler) recorded(ctx context.Context, p *v1alpha1.Projection, o *appsv1.ControllerRevision) (bool, error) {
+	live := &appsv1.ControllerRevision{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(o), live); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	if metav1.IsControlledBy(live, p) {
+		return true, nil
+	}
+	owner := metav1.GetControllerOf(live)
+	return false, &apply.TakenError{
+		Kind: "ControllerRevision", Name: o.Name,
+		Leaving: !live.DeletionTimestamp.IsZero() || (owner != nil && owner.Kind == "Projection" && owner.Name == p.Name),
+	}
+}
+
+// actOn writes down what Jobs left, makes the one Job that was decided, and deletes those that are of no more use.
+func (r *ProjectionReconciler) actOn(ctx context.Context, w *world) error {
+	p := w.Projection
+	for _, v := range w.revisions {
+		for _, a := range onRevisions {
+			s := *v.state(a)
+			if ask := w.Rollout.Ask; ask == nil || *ask != (rollout.Ask{Action: a, Revision: v.Name}) {
+				s.Create = nil
+			}
+			if err := r.act(ctx, p.Namespace, s, func(c actions.Create) resources.Job {
+				q := v.requests[a]
+				return r.projectionJob(p, q.Request, v, q.inputs, c, deadlines[a])
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return r.act(ctx, p.Namespace, actions.State{Delete: w.orphans}, nil)
+}
+
+// startable is what a revision is to run now, nil where it has to wait for its tables.
+func (r *ProjectionReconciler) startable(w *world, v *revision) (*resources.Projector, error) {
+	if v.Prepare.OK() {
+		return r.projector(w, v), nil
+	}
+	if v.mounted == nil {
+		return nil, nil
+	}
+	// What runs goes on with what it was started with until the newest contract was proven.
+	before := *v
+	var err error
+	if before.target, err = plan.Aim(v.mounted, v.incarnation()); err != nil {
+		return nil, err
+	}
+	return r.projector(w, &before), nil
+}
+
+func (r *ProjectionReconciler) applyRunning(ctx context.Context, a *apply.Applier, w *world, running *resources.Projector) error {
+	p := w.Projection
 	if _, err := a.Apply(ctx, p.UID, running.ContractConfigMap()); err != nil {
 		return err
 	}
@@ -147,8 +245,11 @@ func (r *ProjectionReconciler) applyRunning(ctx context.Context, a *apply.Applie
 			return err
 		}
 	}
-	if _, err := a.Apply(ctx, p.UID, running.Service()); err != nil {
-		return err
+	// Until it is known what readers see, the Service leads where it led.
+	if w.Facts != nil && running.Contract.Revision == w.Facts.Active {
+		if _, err := a.Apply(ctx, p.UID, running.Service()); err != nil {
+			return err
+		}
 	}
 	if _, err := a.Apply(ctx, p.UID, running.PodDisruptionBudget()); err != nil {
 		return err
@@ -161,30 +262,31 @@ func (r *ProjectionReconciler) applyRunning(ctx context.Context, a *apply.Applie
 	return err
 }
 
-// projector is what the objects of a target are built from, nil where there is none.
-func (r *ProjectionReconciler) projector(w *world, t plan.Target) *resources.Projector {
-	if t.Contract == nil {
-		return nil
-	}
+// projector is what the objects of a revision are built from.
+func (r *ProjectionReconciler) projector(w *world, v *revision) *resources.Projector {
 	p := w.Projection
-	replicas, _ := plan.Replicas(p, plan.Partitions(p, w.Progress.Expected, w.Topics))
+	replicas, _ := plan.Replicas(p, plan.Partitions(p, v.Progress.Expected, w.Topics))
 	return &resources.Projector{
 		Owner: ownerOf(p, "Projection"), Projection: resources.Bounded(p.Name),
-		Contract: t.Contract, ContractJSON: t.JSON, ContractDigest: t.Digest,
+		Contract: v.target.Contract, ContractJSON: v.target.JSON, ContractDigest: v.target.Digest,
 		Image: r.Options.ProjectorImage, PullPolicy: r.Options.PullPolicy,
 		Replicas: replicas, Spec: p.Spec.Projector,
 	}
 }
 
-// projectionJob is a prepare or a retire.
-func (r *ProjectionReconciler) projectionJob(p *v1alpha1.Projection, req contract.Request, t plan.Target, c actions.Create, deadline int64) resources.Job {
+// projectionJob is an action on a revision, or where that is nil, a retire.
+func (r *ProjectionReconciler) projectionJob(p *v1alpha1.Projection, req contract.Request, v *revision, inputs string, c actions.Create, deadline int64) resources.Job {
 	req.Version, req.Sequence = contract.Version, c.Sequence
 	job := resources.Job{
 		Owner: ownerOf(p, "Projection"), Request: req, Image: r.Options.ProjectorImage, PullPolicy: r.Options.PullPolicy,
-		Inputs: t.Inputs, Attempt: c.Attempt, LastGood: c.LastGood, DeadlineSeconds: deadline,
+		Inputs: inputs, Attempt: c.Attempt, LastGood: c.LastGood, DeadlineSeconds: deadline,
 		Projector: p.Spec.Projector, Projection: resources.Bounded(p.Name),
 	}
-	if t.Contract != nil {
+	if v != nil {
+		job.Revision, job.Incarnation = v.Name, v.incarnation()
+	}
+	if req.Action == contract.ActionPrepare {
+		t := v.target
 		job.Mounts = resources.Mounts{}.Add(&t.Contract.Broker, &t.Contract.Store, true)
 		job.ContractConfigMap = resources.ContractName(job.Projection, t.Contract.Revision, t.Digest)
 	} else {
@@ -193,21 +295,45 @@ func (r *ProjectionReconciler) projectionJob(p *v1alpha1.Projection, req contrac
 	return job
 }
 
-// prune deletes the projection's objects that are no longer desired; running is
-// nil where nothing was started yet.
-func (r *ProjectionReconciler) prune(ctx context.Context, w *world, target, running *resources.Projector) error {
-	keep := map[string]bool{"ConfigMap/" + target.ContractConfigMapName(): true}
-	if running != nil {
+// prune deletes the projection's objects that are no longer desired.
+func (r *ProjectionReconciler) prune(ctx context.Context, w *world, started []*resources.Projector) error {
+	keep := map[string]bool{}
+	for _, run := range w.Rollout.Run {
+		// One that cannot be started again, its contract being lost, goes on as it is.
+		name := resources.RevisionName(resources.Bounded(w.Projection.Name), run.Revision)
+		keep["Deployment/"+name], keep["PodDisruptionBudget/"+name] = true, true
+		if v := w.revision(run.Revision); v.target.Contract != nil {
+			r.desired(w, r.projector(w, v), keep)
+		}
+	}
+	for _, running := range started {
 		r.desired(w, running, keep)
 	}
 	for _, child := range w.children {
 		kind := kindOf(child)
-		if keep[kind+"/"+child.GetName()] || !child.GetDeletionTimestamp().IsZero() || (kind == "ConfigMap" && mayBeMounted(w, child)) {
+		if kind == "ControllerRevision" || keep[kind+"/"+child.GetName()] || !child.GetDeletionTimestamp().IsZero() || (kind == "ConfigMap" && mayBeMounted(w, child)) {
 			continue
 		}
-		uid, version := child.GetUID(), child.GetResourceVersion()
-		err := r.Client.Delete(ctx, child, client.PropagationPolicy(metav1.DeletePropagationBackground),
-			client.Preconditions{UID: &uid, ResourceVersion: &version})
+		if err := r.remove(ctx, child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes an object as it was seen.
+func (r *ProjectionReconciler) remove(ctx context.Context, o client.Object) error {
+	uid, version := o.GetUID(), o.GetResourceVersion()
+	return client.IgnoreNotFound(r.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground),
+		client.Preconditions{UID: &uid, ResourceVersion: &version}))
+}
+
+// forgetRevisions deletes the ControllerRevisions of revisions that have nothing left.
+func (r *ProjectionReconciler) forgetRevisions(ctx context.Context, w *world) error {
+	for _, name := range w.Rollout.Forget {
+		v := w.revision(name)
+		uid := v.record.UID
+		err := r.Client.Delete(ctx, v.record.DeepCopy(), client.Preconditions{UID: &uid})
 		if client.IgnoreNotFound(err) != nil {
 			return err
 		}
@@ -231,8 +357,12 @@ func (r *ProjectionReconciler) desired(w *world, running *resources.Projector, k
 // mayBeMounted reports whether a pod may need an old contract: while a roll-out
 // goes on, or, before anything is seen to run, while it is young.
 func mayBeMounted(w *world, child client.Object) bool {
-	if w.Running != nil {
-		return !rolledOut(w.Running.Deployment)
+	v := w.revision(child.GetLabels()[resources.LabelRevision])
+	if v == nil || w.Rollout.Roles[v.Name] == rollout.RoleLeaving {
+		return false
+	}
+	if v.deployment != nil {
+		return !rolledOut(v.deployment)
 	}
 	return w.Now.Sub(child.GetCreationTimestamp().Time) < time.Minute
 }
@@ -247,14 +377,7 @@ func (r *ProjectionReconciler) report(ctx context.Context, w *world) (ctrl.Resul
 	p := w.Projection
 	after := p.DeepCopy()
 	after.Status = plan.Projection(&w.Observation)
-	poll := time.Duration(0)
-	if w.Running != nil && ptr.Deref(w.Running.Deployment.Spec.Replicas, 1) > 0 {
-		poll = pollMoving
-		if after.Status.Status == v1alpha1.StatusCaughtUp {
-			poll = pollSettled
-		}
-	}
-	result := later(poll, w.Prepare.RequeueAfter)
+	result := r.again(w, after.Status.Status)
 	observeMetrics(after, w.Progress)
 	if only, wait := r.lags.tooSoon(p, after, r.Now()); only {
 		return later(result.RequeueAfter, wait), nil
@@ -267,11 +390,32 @@ func (r *ProjectionReconciler) report(ctx context.Context, w *world) (ctrl.Resul
 	return result, err
 }
 
+// again says when to look again: what projectors say is asked for, not told.
+func (r *ProjectionReconciler) again(w *world, word string) ctrl.Result {
+	times := []time.Duration{w.Rollout.Wake}
+	for _, v := range w.revisions {
+		if v.deployment != nil && ptr.Deref(v.deployment.Spec.Replicas, 1) > 0 {
+			poll := pollMoving
+			if word == v1alpha1.StatusCaughtUp {
+				poll = pollSettled
+			}
+			times = append(times, poll)
+		}
+		if w.Rollout.Roles[v.Name] == rollout.RoleLeaving && v.Pods {
+			times = append(times, actionsPoll)
+		}
+		for _, a := range onRevisions {
+			times = append(times, v.state(a).RequeueAfter)
+		}
+	}
+	return later(times...)
+}
+
 // SetupWithManager registers the reconciler.
 func (r *ProjectionReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.Projection{}).
 		Owns(&batchv1.Job{}).Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).Owns(&corev1.Service{}).
-		Owns(&corev1.ServiceAccount{}).Owns(&policyv1.PodDisruptionBudget{}).Owns(&networkingv1.NetworkPolicy{}).
+		Owns(&appsv1.ControllerRevision{}).Owns(&corev1.ServiceAccount{}).Owns(&policyv1.PodDisruptionBudget{}).Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&v1alpha1.EventTopic{}, handler.EnqueueRequestsFromMapFunc(r.projectionsOfTopic)).
 		Watches(&v1alpha1.EventBroker{}, handler.EnqueueRequestsFromMapFunc(r.projectionsOfBroker)).
 		Watches(&v1alpha1.ReadStore{}, handler.EnqueueRequestsFromMapFunc(r.projectionsOfStore)).

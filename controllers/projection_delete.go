@@ -115,7 +115,7 @@ func (r *ProjectionReconciler) retire(ctx context.Context, p *v1alpha1.Projectio
 		return r.letGo(ctx, p, "")
 	}
 	err = r.act(ctx, p.Namespace, state, func(c actions.Create) resources.Job {
-		return r.projectionJob(p, request, plan.Target{Inputs: inputs}, c, retireDeadline)
+		return r.projectionJob(p, request, nil, inputs, c, retireDeadline)
 	})
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return r.letGo(ctx, p, "the namespace is being deleted")
@@ -132,18 +132,21 @@ func (r *ProjectionReconciler) retire(ctx context.Context, p *v1alpha1.Projectio
 	return later(state.RequeueAfter, left), err
 }
 
-// stopProjectors deletes the Deployments and the prepare Jobs, and reports
+// stopProjectors deletes the Deployments of all revisions and the Jobs that act on these, and reports
 // whether all their pods are gone: what still writes must not meet a drop.
 func (r *ProjectionReconciler) stopProjectors(ctx context.Context, p *v1alpha1.Projection) (bool, error) {
 	w := &world{Observation: plan.Observation{Now: r.Now(), Projection: p}}
-	if err := r.observeRunning(ctx, w); err != nil {
+	if err := r.observeChildren(ctx, w); err != nil {
 		return false, err
 	}
-	prepare, err := r.jobs(ctx, p, contract.ActionPrepare)
-	if err != nil {
-		return false, err
+	var victims []client.Object
+	for _, a := range onRevisions {
+		jobs, err := r.jobs(ctx, p, a)
+		if err != nil {
+			return false, err
+		}
+		victims = append(victims, jobs...)
 	}
-	victims := prepare
 	for _, child := range w.children {
 		if kindOf(child) == "Deployment" {
 			victims = append(victims, child)

@@ -5,10 +5,6 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"strings"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -20,37 +16,31 @@ import (
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/compile"
-	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/plan"
-	"github.com/projectionist-dev/projectionist/controllers/progress"
+	"github.com/projectionist-dev/projectionist/controllers/plan/rollout"
 	"github.com/projectionist-dev/projectionist/controllers/resources"
 )
 
-// observe reads all that a decision about a projection needs.
+// observe reads all that a decision about a projection needs, and takes it.
 func (r *ProjectionReconciler) observe(ctx context.Context, p *v1alpha1.Projection) (*world, error) {
 	w := &world{Observation: plan.Observation{Now: r.Now(), Projection: p}}
 	if err := r.observeReferences(ctx, w); err != nil {
 		return nil, err
 	}
-	if err := r.observeRunning(ctx, w); err != nil {
+	if err := r.observeChildren(ctx, w); err != nil {
 		return nil, err
 	}
 	w.Spec = r.compile(w)
-	var err error
-	if w.Target, err = plan.Aim(w.Spec, w.Running); err != nil {
+	if err := r.observeRevisions(ctx, w); err != nil {
 		return nil, err
 	}
-	if err := r.observeProgress(ctx, w); err != nil {
+	in, err := r.rolloutInput(ctx, w)
+	if err != nil {
 		return nil, err
 	}
-	if w.Target.Contract == nil {
-		return w, nil
-	}
-	w.request = contract.Request{Action: contract.ActionPrepare}
-	w.Prepare, err = r.ask(ctx, p, contract.ActionPrepare, actions.Question{
-		Inputs: w.Target.Inputs, Hold: !plan.MayPrepare(&w.Observation),
-	})
-	return w, err
+	w.Rollout = rollout.Decide(in)
+	r.look(w)
+	return w, nil
 }
 
 func (r *ProjectionReconciler) observeReferences(ctx context.Context, w *world) error {
@@ -115,42 +105,14 @@ func (r *ProjectionReconciler) compile(w *world) plan.Spec {
 		reason, message := compile.Summary(problems)
 		return plan.Spec{Reason: reason, Message: message}
 	}
-	spec := plan.Spec{Contract: compiled}
-	if w.Running != nil && w.Running.Contract != nil {
-		spec.SameData = compile.KeepIdentity(w.Running.Contract, compiled)
-		if !spec.SameData {
-			spec.Changes = changes(compile.Diff(w.Running.Contract, compiled))
-		}
-	}
-	return spec
+	return plan.Spec{Contract: compiled}
 }
 
-// changes says in a few lines what asks for a rebuild.
-func changes(all []compile.Change) string {
-	const limit = 3
-	var lines []string
-	more := 0
-	for _, c := range all {
-		switch {
-		case !c.Rebuild:
-		case len(lines) == limit:
-			more++
-		default:
-			lines = append(lines, c.String())
-		}
-	}
-	if more > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(lines, "; ")
-}
-
-// observeRunning finds the projection's own objects and the revision that runs:
-// the one that has a Deployment.
-func (r *ProjectionReconciler) observeRunning(ctx context.Context, w *world) error {
+// observeChildren finds the projection's own objects.
+func (r *ProjectionReconciler) observeChildren(ctx context.Context, w *world) error {
 	lists := []client.ObjectList{
 		&corev1.ConfigMapList{}, &appsv1.DeploymentList{}, &policyv1.PodDisruptionBudgetList{},
-		&corev1.ServiceAccountList{}, &networkingv1.NetworkPolicyList{},
+		&corev1.ServiceAccountList{}, &networkingv1.NetworkPolicyList{}, &appsv1.ControllerRevisionList{},
 	}
 	for _, list := range lists {
 		if err := r.Client.List(ctx, list, client.InNamespace(w.Projection.Namespace), client.MatchingLabels{
@@ -164,82 +126,7 @@ func (r *ProjectionReconciler) observeRunning(ctx context.Context, w *world) err
 			}
 		}
 	}
-	for _, o := range w.children {
-		d, ok := o.(*appsv1.Deployment)
-		if !ok || !d.DeletionTimestamp.IsZero() || d.Labels[resources.LabelRevision] == "" {
-			continue
-		}
-		// Of several, which only a hand can have made, the oldest is what readers see.
-		if w.Running == nil || d.CreationTimestamp.Before(&w.Running.Deployment.CreationTimestamp) {
-			w.Running = &plan.Running{Revision: d.Labels[resources.LabelRevision], Deployment: d}
-		}
-	}
-	if w.Running != nil {
-		w.Running.Contract = storedContract(w)
-	}
 	return nil
-}
-
-// storedContract reads what the Deployment mounts, nil where that is gone or is not what it says.
-func storedContract(w *world) *contract.Contract {
-	mounted := map[string]bool{}
-	for _, v := range w.Running.Deployment.Spec.Template.Spec.Volumes {
-		if v.ConfigMap != nil {
-			mounted[v.ConfigMap.Name] = true
-		}
-	}
-	for _, o := range w.children {
-		m, ok := o.(*corev1.ConfigMap)
-		if !ok || !mounted[m.Name] {
-			continue
-		}
-		c := new(contract.Contract)
-		if json.Unmarshal([]byte(m.Data[resources.ContractKey]), c) == nil && c.Revision == w.Running.Revision {
-			return c
-		}
-	}
-	return nil
-}
-
-// observeProgress asks the projectors.
-func (r *ProjectionReconciler) observeProgress(ctx context.Context, w *world) error {
-	if w.Running == nil {
-		return nil
-	}
-	p := w.Projection
-	in := client.InNamespace(p.Namespace)
-	match := client.MatchingLabels(resources.ProjectorSelector(resources.Bounded(p.Name), w.Running.Revision))
-	var pods corev1.PodList
-	var sets appsv1.ReplicaSetList
-	if err := r.Client.List(ctx, &pods, in, match); err != nil {
-		return err
-	}
-	if err := r.Client.List(ctx, &sets, in, match); err != nil {
-		return err
-	}
-	w.Pods = progress.Own(p.UID, w.Running.Deployment, sets.Items, pods.Items)
-	targets := progress.Targets(p.UID, w.Running.Deployment, sets.Items, pods.Items)
-	answers := progress.Ask(ctx, r.Poller, string(p.UID), w.Running.Revision, topicNames(w), targets)
-	w.Progress = r.Tracker.Merge(client.ObjectKeyFromObject(p), p.UID, w.Running.Revision, answers, w.Now)
-	if len(targets) == 0 && suspended(p) {
-		w.Progress = progress.Snapshot{}
-	}
-	return nil
-}
-
-// topicNames are the topics that the projectors which run consume.
-func topicNames(w *world) []string {
-	var names []string
-	if w.Running.Contract != nil {
-		for _, t := range w.Running.Contract.Topics {
-			names = append(names, t.Name)
-		}
-		return names
-	}
-	for _, t := range w.Projection.Spec.Topics {
-		names = append(names, t.Name)
-	}
-	return names
 }
 
 func suspended(p *v1alpha1.Projection) bool { return p.Spec.Suspend != nil && *p.Spec.Suspend }
@@ -257,6 +144,8 @@ func items(list client.ObjectList) []client.Object {
 		out = pointers[corev1.ServiceAccount](l.Items)
 	case *networkingv1.NetworkPolicyList:
 		out = pointers[networkingv1.NetworkPolicy](l.Items)
+	case *appsv1.ControllerRevisionList:
+		out = pointers[appsv1.ControllerRevision](l.Items)
 	}
 	return out
 }
@@ -284,6 +173,8 @@ func kindOf(o client.Object) string {
 		return "ServiceAccount"
 	case *networkingv1.NetworkPolicy:
 		return "NetworkPolicy"
+	case *appsv1.ControllerRevision:
+		return "ControllerRevision"
 	}
 	return ""
 }

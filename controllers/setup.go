@@ -31,6 +31,7 @@ import (
 // +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=projections,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers/status;eventtopics/status;readstores/status;projections/status,verbs=patch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=configmaps;serviceaccounts,verbs=get;list;watch;create;patch;delete
@@ -56,7 +57,7 @@ func CacheByObject() map[client.Object]cache.ByObject {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{resources.LabelManagedBy: resources.ManagedBy})}
 	return map[client.Object]cache.ByObject{
 		&corev1.Pod{}: ours, &corev1.ConfigMap{}: ours, &corev1.Service{}: ours, &corev1.ServiceAccount{}: ours,
-		&appsv1.Deployment{}: ours, &appsv1.ReplicaSet{}: ours, &batchv1.Job{}: ours,
+		&appsv1.Deployment{}: ours, &appsv1.ReplicaSet{}: ours, &appsv1.ControllerRevision{}: ours, &batchv1.Job{}: ours,
 		&policyv1.PodDisruptionBudget{}: ours, &networkingv1.NetworkPolicy{}: ours,
 	}
 }

@@ -86,8 +86,6 @@ const (
 	ReasonDeleting = "Deleting"
 	// ReasonRetireFailed says that its tables could not be dropped.
 	ReasonRetireFailed = "RetireFailed"
-	// ReasonRebuildRequired says that the newest spec needs its tables built anew.
-	ReasonRebuildRequired = "RebuildRequired"
 	// ReasonQueued says that other projections of the store are built first (ReadStore.spec.maxConcurrentReplays).
 	ReasonQueued = "Queued"
 	// ReasonBuilding says that a new revision is built beside the one that readers see.

@@ -260,9 +260,10 @@ type ProjectionStatus struct {
 	// +optional
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
-	// status is one word for how it is: Pending, Refused, Preparing, CatchingUp, CaughtUp, Suspended, Waiting,
+	// status is one word for how it is: Pending, Refused, Preparing, CatchingUp, CaughtUp, Rebuilding, Suspended, Waiting,
 	// Stalled, Unreachable or Deleting. CaughtUp means that every partition was at its end, or that lag is below 100.
-	// CatchingUp with Ready is behind by less than lagTargetSeconds. The conditions say more.
+	// CatchingUp with Ready is behind by less than lagTargetSeconds. Rebuilding means that the newest spec is built beside
+	// the revision that readers see. The conditions and revisions say more.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	// +optional
@@ -399,6 +400,7 @@ const (
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="whether the newest spec serves and its lag is within the target"
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.status`,description="one word for how it is"
 // +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.activeRevision`,description="the revision that readers see"
+// +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.status.targetRevision`,priority=1,description="the revision of the newest spec"
 // +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.replicas`,description="projector pods"
 // +kubebuilder:printcolumn:name="Lag",type=string,JSONPath=`.status.lag`,description="events still to be applied, in steps"
 // +kubebuilder:printcolumn:name="Store",type=string,JSONPath=`.spec.storeRef.name`,description="the ReadStore that holds its tables"

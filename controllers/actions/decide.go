@@ -30,6 +30,8 @@ type Question struct {
 	RepeatAfter time.Duration
 	// Hold asks nothing new for now; what is known is still reported.
 	Hold bool
+	// Keep names a Job that stays, whatever it answers: what it left is still needed.
+	Keep string
 }
 
 // Inputs is the digest of a request without its sequence, and of a contract's digest.
@@ -172,6 +174,7 @@ func obsolete(views []view, q Question) []*batchv1.Job {
 	var out []*batchv1.Job
 	for i, v := range views {
 		switch {
+		case v.job.Name == q.Keep:
 		case v.inputs != q.Inputs:
 			if hasLater(views, i, q.Inputs) {
 				out = append(out, v.job)

@@ -16,6 +16,7 @@ import (
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/apply"
+	"github.com/projectionist-dev/projectionist/controllers/plan/rollout"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
 	"github.com/projectionist-dev/projectionist/controllers/statuscheck"
 )
@@ -48,8 +49,10 @@ func healthy() *Observation {
 		Store:      &v1alpha1.ReadStore{Status: v1alpha1.ReadStoreStatus{ObservedGeneration: ptr.To[int64](0), Conditions: readyCondition()}},
 		Broker:     &v1alpha1.EventBroker{Status: v1alpha1.EventBrokerStatus{ObservedGeneration: ptr.To[int64](0), Conditions: readyCondition()}},
 		Topics:     map[string]*v1alpha1.EventTopic{"orders": {Status: v1alpha1.EventTopicStatus{ObservedGeneration: ptr.To[int64](0), Partitions: 2, Conditions: readyCondition()}}},
-		Spec:       Spec{Contract: c, SameData: true}, Running: &Running{Revision: c.Revision, Contract: c, Deployment: d}, Target: Target{Contract: c},
-		Prepare: actions.State{Result: &contract.Result{OK: true, Prepare: &contract.PrepareFacts{ActiveRevision: c.Revision, Sequence: 1}}, LastGood: &contract.Result{OK: true, Prepare: &contract.PrepareFacts{ActiveRevision: c.Revision, Sequence: 1}}},
+		Spec:       Spec{Contract: c}, Running: &Running{Revision: c.Revision, Deployment: d}, Target: Target{Contract: c},
+		Facts:   &contract.RevisionFacts{Active: c.Revision, Sequence: 1},
+		Rollout: rollout.Decision{Active: c.Revision, Target: c.Revision, Wanted: c.Revision},
+		Prepare: actions.State{Result: &contract.Result{OK: true}},
 		Progress: progress.Snapshot{
 			Asked: 1, Answered: 1, Fresh: true, Heard: true, Source: contract.Health{OK: true}, Store: contract.Health{OK: true},
 			Expected: map[string]int32{"orders": 2}, Partitions: []progress.Partition{partition(0, nil), partition(1, nil)},
@@ -58,7 +61,7 @@ func healthy() *Observation {
 }
 
 func fresh(o *Observation) {
-	o.Running, o.Prepare, o.Progress = nil, actions.State{}, progress.Snapshot{}
+	o.Running, o.Prepare, o.Progress, o.Facts, o.Rollout.Active = nil, actions.State{}, progress.Snapshot{}, nil, ""
 }
 
 func TestProjectionStates(t *testing.T) {
@@ -88,18 +91,28 @@ func TestProjectionStates(t *testing.T) {
 			o.Store = nil
 		},
 			"False", "ReferenceMissing", "Waiting", "", "InProgress", "False", "Unknown", ""},
-		"rebuild": {func(o *Observation) {
-			o.Spec = Spec{Contract: compiled("bbbbbbbbbb"), Changes: "models[totals]: changed"}
-			o.Target.Rebuild = true
+		"building": {func(o *Observation) { o.Rollout.Say = &rollout.Say{Reason: "Building", Message: "3 of 12 partitions"} },
+			"False", "Building", "Rebuilding", "0", "InProgress", "True", "True", "3 of 12"},
+		"a build that needs a human": {func(o *Observation) {
+			o.Rollout.Say = &rollout.Say{Kind: rollout.Stuck, Reason: "ReplayNotPossible", Message: "gone"}
 		},
-			"False", "RebuildRequired", "Stalled", "0", "Failed", "True", "True", "models[totals]: changed"},
-		"tables of another revision": {func(o *Observation) {
-			fresh(o)
-			o.Prepare = actions.State{Result: &contract.Result{OK: true, Prepare: &contract.PrepareFacts{ActiveRevision: "cccccccccc"}}}
+			"False", "ReplayNotPossible", "Stalled", "0", "Failed", "True", "True", "gone"},
+		"pinned": {func(o *Observation) {
+			o.Rollout.Say = &rollout.Say{Kind: rollout.Resting, Reason: "Pinned", Message: "kept"}
 		},
-			"False", "RebuildRequired", "Stalled", "", "Failed", "False", "True", "cccccccccc"},
-		"contract lost": {func(o *Observation) { o.Spec.Contract = compiled("bbbbbbbbbb"); o.Target = Target{Lost: true} },
-			"False", "RebuildRequired", "Stalled", "0", "Failed", "True", "True", "is gone"},
+			"False", "Pinned", "Waiting", "0", "InProgress", "True", "True", "kept"},
+		"what mends it is on its way": {func(o *Observation) {
+			o.Rollout.Say = &rollout.Say{Reason: "Building", Message: "on its way"}
+			o.Progress.Partitions[1] = partition(1, func(p *progress.Partition) {
+				p.Stopped = &contract.Stop{Position: "7", Reason: "HandlerError", Message: "m"}
+			})
+		},
+			"False", "Building", "Rebuilding", "0", "InProgress", "True", "True", "Of the revision that readers see: Partition orders/1 stopped"},
+		"the store is down while it builds": {func(o *Observation) {
+			o.Rollout.Say = &rollout.Say{Reason: "Building", Message: "on its way"}
+			o.Progress.Store = contract.Health{Reason: "Unreachable", Message: "m"}
+		},
+			"False", "WaitingForStore", "Waiting", "0", "InProgress", "True", "True", ""},
 		"store not ready": {func(o *Observation) {
 			fresh(o)
 			o.Store.Status.Conditions[0].Status = "False"
@@ -191,49 +204,12 @@ func TestProjectionStates(t *testing.T) {
 	}
 }
 
-func TestAim(t *testing.T) {
-	running := &Running{Revision: "aaaaaaaaaa", Contract: compiled("aaaaaaaaaa")}
-	same, other := compiled("aaaaaaaaaa"), compiled("bbbbbbbbbb")
-	same.Store.Postgres = &contract.PostgresStore{Host: "new"}
-	other.Store.Postgres = &contract.PostgresStore{Host: "new"}
-	for name, c := range map[string]struct {
-		spec          Spec
-		running       *Running
-		revision      string
-		rebuild, lost bool
-		host          string
-	}{
-		"first":             {Spec{Contract: other}, nil, "bbbbbbbbbb", false, false, "new"},
-		"refused at first":  {Spec{}, nil, "", false, false, ""},
-		"in place":          {Spec{Contract: same, SameData: true}, running, "aaaaaaaaaa", false, false, "new"},
-		"refused":           {Spec{}, running, "aaaaaaaaaa", false, false, ""},
-		"rebuild":           {Spec{Contract: other}, running, "aaaaaaaaaa", true, false, "new"},
-		"contract restored": {Spec{Contract: same}, &Running{Revision: "aaaaaaaaaa"}, "aaaaaaaaaa", false, false, "new"},
-		"contract lost":     {Spec{Contract: other}, &Running{Revision: "aaaaaaaaaa"}, "", false, true, ""},
-	} {
-		got, err := Aim(c.spec, c.running)
-		if err != nil {
-			t.Fatal(err)
-		}
-		revision, host := "", ""
-		if got.Contract != nil {
-			revision = got.Contract.Revision
-			if got.Contract.Store.Postgres != nil {
-				host = got.Contract.Store.Postgres.Host
-			}
-		}
-		if revision != c.revision || got.Rebuild != c.rebuild || got.Lost != c.lost || host != c.host {
-			t.Errorf("%s: revision %q rebuild %t lost %t host %q", name, revision, got.Rebuild, got.Lost, host)
-		}
-	}
-}
-
 // The lag target takes effect without another prepare, a connection does not.
 func TestInputs(t *testing.T) {
 	aim := func(edit func(*contract.Contract)) Target {
 		c := compiled("aaaaaaaaaa")
 		edit(c)
-		got, err := Aim(Spec{Contract: c}, nil)
+		got, err := Aim(c, "uid-1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,6 +220,10 @@ func TestInputs(t *testing.T) {
 	store := aim(func(c *contract.Contract) { c.Store.Name = "x" })
 	if lag.Inputs != base.Inputs || lag.Digest == base.Digest || store.Inputs == base.Inputs {
 		t.Errorf("%+v %+v %+v", base, lag, store)
+	}
+	again, err := Aim(compiled("aaaaaaaaaa"), "uid-2")
+	if err != nil || again.Inputs == base.Inputs || again.Digest != base.Digest {
+		t.Errorf("a revision that is built again is taken for prepared: %+v", again)
 	}
 }
 

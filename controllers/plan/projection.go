@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,7 +14,9 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
+	"github.com/projectionist-dev/projectionist/controllers/plan/rollout"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
 	"github.com/projectionist-dev/projectionist/controllers/resources"
 )
@@ -27,29 +30,51 @@ type Observation struct {
 	Broker *v1alpha1.EventBroker
 	Topics map[string]*v1alpha1.EventTopic
 
-	Spec    Spec
+	Spec Spec
+	// Facts is what the bookkeeping says of revisions, nil while no action has told.
+	Facts *contract.RevisionFacts
+	// Rollout is what was decided about revisions.
+	Rollout rollout.Decision
+
+	// Running, Target and Prepare are those of the revision that readers see, before there is one of the first.
 	Running *Running
 	Target  Target
 	Prepare actions.State
-
-	// Pods are the running revision's, whatever state they are in.
+	// Pods are that revision's, whatever state they are in.
 	Pods     []corev1.Pod
 	Progress progress.Snapshot
 	// Blocked says why an object that is needed cannot be made, nil if all can.
 	Blocked *Verdict
 }
 
-// Prepared reports whether the target's tables are known to be there.
-func (o *Observation) Prepared() bool {
-	return o.Prepare.OK() && (o.Prepare.Result.Prepare == nil || o.Prepare.Result.Prepare.ActiveRevision == "" ||
-		o.Target.Contract == nil || o.Prepare.Result.Prepare.ActiveRevision == o.Target.Contract.Revision)
-}
+// Prepared reports whether the tables of what readers see are known to be as they should.
+func (o *Observation) Prepared() bool { return o.Prepare.OK() }
 
 // MayPrepare reports whether broker, topics and store are in a state to be
 // worked on, by their own conditions: what projectors say is of the settings that
 // they were started with, and newer ones may be what mends it.
 func MayPrepare(o *Observation) bool {
 	return probedSource(o).Status == metav1.ConditionTrue && probedStore(o).Status == metav1.ConditionTrue
+}
+
+// MayWrite reports whether the store is in a state to be worked on, by its own condition.
+func MayWrite(o *Observation) bool { return probedStore(o).Status == metav1.ConditionTrue }
+
+// Incomplete says which events a revision that is built now would lack, "" if
+// none. What compaction removes is nothing that its rows could depend on: the ordering rule sees to that.
+func Incomplete(c *contract.Contract, topics map[string]*v1alpha1.EventTopic) string {
+	var out []string
+	for i := range c.Topics {
+		t := topics[c.Topics[i].Name]
+		if t == nil {
+			continue
+		}
+		f := Find(t.Status.Conditions, v1alpha1.ConditionReplayPossible)
+		if f != nil && f.Status == metav1.ConditionFalse && f.Reason == v1alpha1.ReasonEventsTrimmed {
+			out = append(out, "EventTopic "+t.Name+": "+f.Message)
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // Projection gives the status of a projection.
@@ -71,12 +96,13 @@ func Projection(o *Observation) v1alpha1.ProjectionStatus {
 	if c := o.Spec.Contract; c != nil {
 		out.TargetRevision, out.DataHash = c.Revision, c.DataHash
 	}
+	out.Revisions = o.Rollout.Revisions
 	if active := o.active(); active != "" {
 		out.ActiveRevision = active
 		out.Selector = labels.SelectorFromSet(resources.ProjectorSelector(resources.Bounded(p.Name), active)).String()
 	}
-	if g := o.Prepare.LastGood; g != nil && g.Prepare != nil {
-		out.Sequence = max(g.Prepare.Sequence, 0)
+	if o.Facts != nil {
+		out.Sequence = max(o.Facts.Sequence, 0)
 	}
 	if o.Running != nil && o.Running.Deployment != nil {
 		out.Replicas = ptr.To(o.Running.Deployment.Status.Replicas)
@@ -88,22 +114,9 @@ func Projection(o *Observation) v1alpha1.ProjectionStatus {
 	return out
 }
 
-// active is the revision that readers see: the one that has projectors, else
-// the one that a prepare found or made.
-func (o *Observation) active() string {
-	if o.Running != nil {
-		return o.Running.Revision
-	}
-	if g := o.Prepare.LastGood; g != nil && g.Prepare != nil && len(g.Prepare.ActiveRevision) == revisionLength {
-		return g.Prepare.ActiveRevision
-	}
-	if o.Prepared() && o.Target.Contract != nil {
-		return o.Target.Contract.Revision
-	}
-	return ""
-}
-
-const revisionLength = 10
+// active is the revision that readers see: what the bookkeeping says, and until
+// it is heard, what runs.
+func (o *Observation) active() string { return o.Rollout.Active }
 
 func available(o *Observation) Fact {
 	if o.active() != "" {
@@ -224,6 +237,11 @@ var words = map[string]string{
 	v1alpha1.ReasonWithinLagTarget:       v1alpha1.StatusCatchingUp,
 	v1alpha1.ReasonCatchingUp:            v1alpha1.StatusCatchingUp,
 	v1alpha1.ReasonLagging:               v1alpha1.StatusCatchingUp,
+	v1alpha1.ReasonQueued:                v1alpha1.StatusRebuilding,
+	v1alpha1.ReasonBuilding:              v1alpha1.StatusRebuilding,
+	v1alpha1.ReasonPromoting:             v1alpha1.StatusRebuilding,
+	v1alpha1.ReasonAwaitingPromotion:     v1alpha1.StatusWaiting,
+	v1alpha1.ReasonPinned:                v1alpha1.StatusWaiting,
 	v1alpha1.ReasonSuspended:             v1alpha1.StatusSuspended,
 	v1alpha1.ReasonPreparing:             v1alpha1.StatusPreparing,
 	v1alpha1.ReasonStarting:              v1alpha1.StatusPreparing,

@@ -20,21 +20,15 @@ type Spec struct {
 	Contract *contract.Contract
 	// Reason and Message say why it is nil.
 	Reason, Message string
-	// SameData is true where Contract makes the same rows as the running one, whose identity it then has.
-	SameData bool
-	// Changes says what differs from the running contract where the hashes differ.
-	Changes string
 }
 
-// Running is the revision that has a Deployment.
+// Running is the revision that readers see, where it has a Deployment.
 type Running struct {
-	Revision string
-	// Contract is what it was started with, nil where its ConfigMap is gone.
-	Contract   *contract.Contract
+	Revision   string
 	Deployment *appsv1.Deployment
 }
 
-// Target is the contract that is to run, and why.
+// Target is the contract that a revision is to run.
 type Target struct {
 	// Contract is nil where there is nothing to run.
 	Contract *contract.Contract
@@ -43,69 +37,25 @@ type Target struct {
 	Digest string
 	// Inputs is the digest of what a prepare depends on.
 	Inputs string
-	// Rebuild is true where the newest spec needs another revision than the running one.
-	Rebuild bool
-	// Lost is true where the running revision's contract is gone and the newest spec is another revision.
-	Lost bool
 }
 
-// Aim decides which contract is to run. What a running revision's rows are a
-// function of is never changed under it: it goes on until a rebuild.
-func Aim(spec Spec, running *Running) (Target, error) {
-	t := Target{}
-	switch {
-	case running == nil:
-		t.Contract = spec.Contract
-	case running.Contract == nil:
-		if spec.Contract != nil && spec.Contract.Revision == running.Revision {
-			t.Contract = spec.Contract
-		} else {
-			t.Lost = true
-		}
-	case spec.Contract == nil:
-		t.Contract = running.Contract
-	case spec.SameData:
-		t.Contract = spec.Contract
-	default:
-		t.Rebuild = true
-		t.Contract = reconnect(running.Contract, spec.Contract)
-	}
-	if t.Contract == nil {
+// Aim gives the target of a contract, which may be nil; incarnation is the UID of
+// the revision's ControllerRevision.
+func Aim(c *contract.Contract, incarnation string) (Target, error) {
+	t := Target{Contract: c}
+	if c == nil {
 		return t, nil
 	}
 	var err error
-	if t.JSON, t.Digest, err = resources.EncodeContract(t.Contract); err != nil {
+	if t.JSON, t.Digest, err = resources.EncodeContract(c); err != nil {
 		return t, err
 	}
 	// The lag target is nothing to a store: changing it asks for no prepare.
-	essence := *t.Contract
+	essence := *c
 	essence.LagTargetSeconds = 0
-	_, t.Inputs, err = resources.EncodeContract(&essence)
+	data, _, err := resources.EncodeContract(&essence)
+	t.Inputs = resources.Digest(16, string(data), incarnation)
 	return t, err
-}
-
-// reconnect gives the running contract the newest way to reach the same broker
-// and store, so that a new CA or address is not held up by a spec that waits.
-func reconnect(running, newest *contract.Contract) *contract.Contract {
-	out := *running
-	if newest.Broker.Name == running.Broker.Name {
-		out.Broker = newest.Broker
-		if prefix := groupPrefix(running); prefix != groupPrefix(newest) {
-			out.Broker = running.Broker
-		}
-	}
-	if newest.Store.Name == running.Store.Name {
-		out.Store = newest.Store
-	}
-	out.LagTargetSeconds = newest.LagTargetSeconds
-	return &out
-}
-
-func groupPrefix(c *contract.Contract) string {
-	if c.Broker.Kafka == nil {
-		return ""
-	}
-	return c.Broker.Kafka.GroupPrefix
 }
 
 // Partitions is the number of partitions of all topics of a projection, which

@@ -8,27 +8,40 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
+	"github.com/projectionist-dev/projectionist/controllers/plan/rollout"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
 )
 
 // verdict is the table of states, in the order in which a reader should learn
 // of them: what needs a human first, then what is waited for, then how far it is.
+// Where the newest spec is on its way, what is wrong with the revision that
+// readers see comes after it: that may be what it mends.
 func verdict(o *Observation, src, st Fact) Verdict {
 	if o.Blocked != nil {
 		return *o.Blocked
 	}
-	if v, is := stopped(o); is {
-		return v
+	say := o.Rollout.Say
+	halted, isHalted := stopped(o)
+	if isHalted && say == nil {
+		return halted
 	}
 	if v, is := specVerdict(o); is {
 		return v
 	}
+	if say != nil && say.Kind == rollout.Stuck {
+		return onTheWay(say, halted)
+	}
 	if v, is := waiting(o, src, st); is {
 		return v
+	}
+	if say != nil {
+		return onTheWay(say, halted)
 	}
 	if v, is := preparing(o); is {
 		return v
@@ -41,6 +54,22 @@ func verdict(o *Observation, src, st Fact) Verdict {
 		return v
 	}
 	return following(o)
+}
+
+// onTheWay is a newest spec that readers do not see yet.
+func onTheWay(s *rollout.Say, halted Verdict) Verdict {
+	v := working(s.Reason, s.Message)
+	switch s.Kind {
+	case rollout.Stuck:
+		v.Kind = Stuck
+	case rollout.Resting:
+		v.Kind = Done
+	case rollout.Working:
+	}
+	if halted.Message != "" {
+		v.Message = joined(v.Message, "Of the revision that readers see: "+halted.Message)
+	}
+	return v
 }
 
 // stopped is a partition that needs a human.
@@ -72,47 +101,30 @@ func stopped(o *Observation) (Verdict, bool) {
 }
 
 // wayOut is what a person can do about an event that cannot be applied. Other
-// reasons come with their advice. An event is never skipped, and rows that exist
-// are never rebuilt, in this release.
+// reasons come with their advice. An event is never skipped in this release.
 func wayOut(reason string) string {
 	switch reason {
 	case v1alpha1.ReasonHandlerError, v1alpha1.ReasonConstraintViolation:
-		return "Correct the producer, and make a Projection of another name whose handlers take such events: this release does not rebuild"
+		return "Correct the producer, and change the handler or the column so that such events are taken: the tables are built anew beside these, and readers are moved over"
 	case v1alpha1.ReasonDecodeError:
 		return "Correct the producer, and project a topic without this event: this release does not skip events"
 	}
 	return ""
 }
 
-// specVerdict is a newest spec that is not in effect.
+// specVerdict is a newest spec that was refused.
 func specVerdict(o *Observation) (Verdict, bool) {
 	goesOn := ""
-	if o.Running != nil {
-		goesOn = fmt.Sprintf("Revision %s goes on as before", o.Running.Revision)
+	if o.active() != "" {
+		goesOn = fmt.Sprintf("Revision %s goes on as before", o.active())
 	}
 	switch {
-	case o.Spec.Contract == nil && o.Spec.Reason == v1alpha1.ReasonReferenceMissing:
+	case o.Spec.Contract != nil:
+		return Verdict{}, false
+	case o.Spec.Reason == v1alpha1.ReasonReferenceMissing:
 		return working(o.Spec.Reason, joined(o.Spec.Message, goesOn)), true
-	case o.Spec.Contract == nil:
-		return stuck(reasonOr(o.Spec.Reason, v1alpha1.ReasonInvalidSpec), joined(o.Spec.Message, goesOn)), true
-	case o.Target.Lost:
-		return stuck(v1alpha1.ReasonRebuildRequired, fmt.Sprintf(
-			"the contract of revision %s, which runs, is gone, and the spec is revision %s. %s. Put the spec back to what it was, or make a Projection of another name",
-			o.Running.Revision, o.Spec.Contract.Revision, goesOn)), true
-	case o.Target.Rebuild:
-		return rebuild(o.Spec, o.Running.Revision, goesOn), true
 	}
-	if g := o.Prepare.Result; g != nil && g.OK && g.Prepare != nil && !o.Prepared() {
-		return rebuild(o.Spec, g.Prepare.ActiveRevision, "Its tables stay as they are"), true
-	}
-	return Verdict{}, false
-}
-
-func rebuild(s Spec, active, goesOn string) Verdict {
-	return stuck(v1alpha1.ReasonRebuildRequired, joined(
-		fmt.Sprintf("rows already written would differ: the spec is revision %s, the tables hold revision %s", s.Contract.Revision, active),
-		strings.TrimRight(s.Changes, ".\n"), goesOn,
-		"This release does not rebuild: put the spec back, or make a Projection of another name"))
+	return stuck(reasonOr(o.Spec.Reason, v1alpha1.ReasonInvalidSpec), joined(o.Spec.Message, goesOn)), true
 }
 
 // waiting is a broker, topic or store that does not answer.
@@ -152,7 +164,7 @@ func starting(o *Observation) (Verdict, bool) {
 		return working(v1alpha1.ReasonStarting, "projector pods are being started"), true
 	}
 	d := o.Running.Deployment
-	trouble := podTrouble(o)
+	trouble := PodTrouble(o.Pods, d, o.Now)
 	want := int32(1)
 	if d.Spec.Replicas != nil {
 		want = *d.Spec.Replicas
@@ -185,13 +197,13 @@ func anyReady(o *Observation) bool {
 	return false
 }
 
-func podTrouble(o *Observation) string {
-	for i := range o.Pods {
-		if why := actions.Waiting(&o.Pods[i], o.Now); why != "" {
-			return "projector pod " + o.Pods[i].Name + " does not run: " + why
+// PodTrouble says why the pods of a Deployment do not run, "" if they do or have not had time to.
+func PodTrouble(pods []corev1.Pod, d *appsv1.Deployment, now time.Time) string {
+	for i := range pods {
+		if why := actions.Waiting(&pods[i], now); why != "" {
+			return "projector pod " + pods[i].Name + " does not run: " + why
 		}
 	}
-	d := o.Running.Deployment
 	for _, c := range d.Status.Conditions {
 		if c.Type == "ReplicaFailure" && c.Status == "True" {
 			return "projector pods cannot be made: " + bounded(c.Message, 512)

@@ -4,6 +4,8 @@
 package progress
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,12 +61,12 @@ type Snapshot struct {
 // seen caught up, and the last answers. It is safe for concurrent use.
 type Tracker struct {
 	mu    sync.Mutex
-	items map[types.NamespacedName]*memory
+	items map[types.NamespacedName]map[string]*memory
 }
 
+// memory is what is remembered of one revision.
 type memory struct {
 	uid      types.UID
-	revision string
 	caughtUp map[PartitionKey]time.Time
 	once     map[PartitionKey]bool
 	last     *Snapshot
@@ -72,7 +74,7 @@ type memory struct {
 }
 
 // NewTracker makes an empty Tracker.
-func NewTracker() *Tracker { return &Tracker{items: map[types.NamespacedName]*memory{}} }
+func NewTracker() *Tracker { return &Tracker{items: map[types.NamespacedName]map[string]*memory{}} }
 
 // Forget drops what is known of a projection.
 func (t *Tracker) Forget(key types.NamespacedName) {
@@ -81,14 +83,24 @@ func (t *Tracker) Forget(key types.NamespacedName) {
 	delete(t.items, key)
 }
 
+// Keep drops what is known of other revisions of a projection than those named.
+func (t *Tracker) Keep(key types.NamespacedName, revisions []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.items[key], func(revision string, _ *memory) bool { return !slices.Contains(revisions, revision) })
+}
+
 // Merge puts answers together with what is remembered.
 func (t *Tracker) Merge(key types.NamespacedName, uid types.UID, revision string, answers []Answer, now time.Time) Snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	m := t.items[key]
-	if m == nil || m.uid != uid || m.revision != revision {
-		m = &memory{uid: uid, revision: revision, caughtUp: map[PartitionKey]time.Time{}, once: map[PartitionKey]bool{}}
-		t.items[key] = m
+	m := t.items[key][revision]
+	if m == nil || m.uid != uid {
+		m = &memory{uid: uid, caughtUp: map[PartitionKey]time.Time{}, once: map[PartitionKey]bool{}}
+		if t.items[key] == nil {
+			t.items[key] = map[string]*memory{}
+		}
+		t.items[key][revision] = m
 	}
 	s := combine(answers)
 	if s.Answered == 0 {

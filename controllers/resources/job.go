@@ -38,6 +38,8 @@ type Job struct {
 	Projector v1alpha1.ProjectorSpec
 	// Projection labels the Job of a projection; empty for the other kinds.
 	Projection string
+	// Revision is the one that the action is about, Incarnation the UID of its ControllerRevision; empty where there is none.
+	Revision, Incarnation string
 }
 
 // Name is the same for the same owner, action, inputs and sequence, so that a
@@ -56,6 +58,11 @@ func (j Job) Name() string {
 // ActionLabels select the Jobs of one owner and action.
 func ActionLabels(ownerUID string, action contract.Action) map[string]string {
 	return map[string]string{LabelOwnerUID: ownerUID, LabelAction: string(action)}
+}
+
+// OwnerLabels select all Jobs of one owner.
+func OwnerLabels(ownerUID string) map[string]string {
+	return map[string]string{LabelOwnerUID: ownerUID}
 }
 
 // Build gives the Job, to be created once and never patched but for its result.
@@ -93,10 +100,16 @@ func (j Job) Build() (*batchv1.Job, error) {
 	if j.Projection != "" {
 		labels[LabelProjection] = j.Projection
 	}
+	if j.Revision != "" {
+		labels[LabelRevision] = j.Revision
+	}
 	annotations := map[string]string{
 		AnnotationInputs:   j.Inputs,
 		AnnotationSequence: strconv.FormatInt(j.Request.Sequence, 10),
 		AnnotationAttempt:  strconv.Itoa(j.Attempt),
+	}
+	if j.Incarnation != "" {
+		annotations[AnnotationIncarnation] = j.Incarnation
 	}
 	if j.LastGood != nil {
 		data, err := json.Marshal(j.LastGood)

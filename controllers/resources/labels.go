@@ -18,6 +18,10 @@ const (
 	LabelProjection = "projectionist.dev/projection"
 	// LabelRevision is the revision that an object belongs to.
 	LabelRevision = "projectionist.dev/revision"
+	// LabelRole on ControllerRevisions says what the revision is there for, and LabelStore in which ReadStore its tables are:
+	// they are how the projections of a store know of each other's builds.
+	LabelRole  = "projectionist.dev/role"
+	LabelStore = "projectionist.dev/store"
 	// LabelOwnerUID is the UID of the resource that a Job acts for.
 	LabelOwnerUID = "projectionist.dev/owner-uid"
 	// LabelAction is the contract.Action of a Job.
@@ -35,6 +39,12 @@ const (
 	AnnotationResult = "projectionist.dev/result"
 	// AnnotationLastGood on Jobs is the newest successful contract.Result before this Job, for the same inputs.
 	AnnotationLastGood = "projectionist.dev/last-good-result"
+
+	// AnnotationIncarnation on Jobs is the UID of the ControllerRevision that they were made for: a revision that was
+	// dropped and is built again knows nothing of what was done before.
+	AnnotationIncarnation = "projectionist.dev/revision-uid"
+	// AnnotationAttempts on ControllerRevisions is a JSON list of the replayTokens that count as done.
+	AnnotationAttempts = "projectionist.dev/attempts"
 
 	// ComponentProjector and ComponentAction are values of LabelComponent.
 	ComponentProjector = "projector"

@@ -160,14 +160,14 @@ func (p Projector) PodDisruptionBudget() *policyv1ac.PodDisruptionBudgetApplyCon
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(ProjectorSelector(p.Projection, p.Contract.Revision))))
 }
 
-// Service is the projection's one stable address, whatever its revision.
+// Service is the projection's one stable address: it leads to the projectors of the revision that readers see.
 func (p Projector) Service() *corev1ac.ServiceApplyConfiguration {
 	return corev1ac.Service(Bounded(p.Projection), p.Owner.Namespace).
 		WithLabels(ProjectionLabels(p.Projection, "")).
 		WithOwnerReferences(p.Owner.reference()).
 		WithSpec(corev1ac.ServiceSpec().
 			WithType(corev1.ServiceTypeClusterIP).
-			WithSelector(ProjectorSelector(p.Projection, "")).
+			WithSelector(ProjectorSelector(p.Projection, p.Contract.Revision)).
 			WithPorts(corev1ac.ServicePort().WithName(contract.PortName).WithProtocol(corev1.ProtocolTCP).
 				WithPort(contract.Port).WithTargetPort(intstr.FromString(contract.PortName))))
 }

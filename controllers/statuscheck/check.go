@@ -100,7 +100,7 @@ func combination(seen map[string]metav1.Condition) []string {
 	case metav1.ConditionUnknown:
 		legal = reconciling && !stalled
 	case metav1.ConditionFalse:
-		legal = reconciling != stalled || (ready.Reason == "Suspended" && !reconciling && !stalled)
+		legal = reconciling != stalled || ((ready.Reason == "Suspended" || ready.Reason == "Pinned") && !reconciling && !stalled)
 	}
 	if !legal {
 		bad = append(bad, row+" is not in the table of states")

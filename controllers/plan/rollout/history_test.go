@@ -1,0 +1,113 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+)
+
+// settle works until keptness has run out and nothing is written any more.
+func (s *sim) settle(t *testing.T) {
+	t.Helper()
+	quiet := 0
+	for range 400 {
+		before := s.writes
+		s.pass()
+		s.advance()
+		if s.writes == before {
+			quiet++
+		} else {
+			quiet = 0
+		}
+		if quiet > 40 {
+			return
+		}
+	}
+	t.Fatalf("it does not come to rest: %+v", s.last)
+}
+
+func (s *sim) verdict(t *testing.T, history string) {
+	t.Helper()
+	for sequence, n := range s.effects {
+		if n > 1 {
+			t.Errorf("%s: %d promotes took effect on sequence %d", history, n, sequence)
+		}
+	}
+	for _, bad := range s.bad {
+		t.Errorf("%s: %s", history, bad)
+	}
+}
+
+// Whatever happens on the way, the end is that of a projection that was made
+// with the last spec at once: the operator ends after any write, Jobs run twice, late, or without an answer, specs are edited at random.
+func TestHistories(t *testing.T) {
+	rollout := v1alpha1.Rollout{KeepRevisions: ptr.To[int32](1), KeepSeconds: ptr.To[int32](120)}
+	const histories = 250
+	for seed := range uint64(histories) {
+		history := fmt.Sprintf("history %d", seed)
+		r := rand.New(rand.NewPCG(seed, 7))
+		s := newSim(spec{version: "v1", rollout: rollout})
+		for v := range 5 {
+			s.build[fmt.Sprintf("v%d", v)] = r.IntN(6)
+		}
+		s.build["v4"] = -1 // It never can be built.
+		s.harm = func(j *simJob) {
+			j.due += r.IntN(4)
+			if r.IntN(4) == 0 {
+				j.runs = 2
+			}
+			j.mute = r.IntN(8) == 0
+		}
+		for range 60 {
+			switch r.IntN(8) {
+			case 0:
+				s.spec.version = fmt.Sprintf("v%d", 1+r.IntN(4))
+			case 1:
+				s.spec.refused = !s.spec.refused
+			case 2:
+				s.spec.suspended = r.IntN(3) == 0
+			case 3:
+				s.spec.rollout.ActiveRevision = ""
+				if names := keys(s); len(names) > 0 && r.IntN(2) == 0 {
+					s.spec.rollout.ActiveRevision = names[r.IntN(len(names))]
+				}
+			case 4:
+				s.spec.rollout.Promotion = []v1alpha1.Promotion{v1alpha1.PromotionAutomatic, v1alpha1.PromotionManual}[r.IntN(2)]
+			case 5:
+				s.crash = r.IntN(4)
+			}
+			for range 1 + r.IntN(3) {
+				s.pass()
+				if r.IntN(3) > 0 {
+					s.advance()
+				}
+			}
+		}
+		// In the end all is well again, and the same as without any of it.
+		s.harm, s.crash = nil, -1
+		s.spec = spec{version: "v2", rollout: rollout}
+		s.settle(t)
+		s.verdict(t, history)
+		if want := "readers see v2; projectors of v2, record of v2 as active, tables of v2"; s.end() != want {
+			t.Errorf("%s ends with\n%s, want\n%s", history, s.end(), want)
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+}
+
+func keys(s *sim) []string {
+	var out []string
+	for _, f := range s.book.Revisions {
+		out = append(out, f.Revision)
+	}
+	return out
+}

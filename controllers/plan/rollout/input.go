@@ -1,0 +1,157 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"slices"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile"
+	"github.com/projectionist-dev/projectionist/controllers/actions"
+	"github.com/projectionist-dev/projectionist/controllers/progress"
+)
+
+// Role is what a revision is there for, as its ControllerRevision's label says.
+type Role string
+
+// The roles of revisions.
+const (
+	// RoleActive is the one that readers see.
+	RoleActive Role = "active"
+	// RoleCandidate is built, or waits to be; it counts against maxConcurrentReplays.
+	RoleCandidate Role = "candidate"
+	// RoleReady has caught up once; it waits to be promoted and takes no place in the queue.
+	RoleReady Role = "ready"
+	// RoleKept was left by readers and stays for a while.
+	RoleKept Role = "kept"
+	// RoleLeaving is being dropped.
+	RoleLeaving Role = "leaving"
+)
+
+// Input is what is known at one moment.
+type Input struct {
+	Now     time.Time
+	Rollout v1alpha1.Rollout
+	// Token is spec.replayToken.
+	Token     string
+	LagTarget time.Duration
+	Suspended bool
+	// Newest is the contract of the newest spec under its first revision; nil where that was refused.
+	Newest *contract.Contract
+	// Incomplete says why a new revision would lack events; "" if it would not.
+	Incomplete string
+	// MayPrepare and MayWrite report whether source and store, or the store, are in a state to be worked on.
+	MayPrepare, MayWrite bool
+	// Ahead is how many revisions of other projections of the store are built or come first, of Limit that may be at once.
+	Ahead, Limit int
+	Store        string
+	// Busy is true while a promote or discard is under way.
+	Busy bool
+	// Facts is what the bookkeeping says; nil while no action has told.
+	Facts *contract.RevisionFacts
+	// Revisions are all that are known, in any order; see Known for those of Facts alone.
+	Revisions []Revision
+}
+
+// Revision is what is known of one revision.
+type Revision struct {
+	Name string
+	// Contract is what it was made with, nil where that is gone. Run is what it is to run now.
+	Contract, Run *contract.Contract
+	// Recorded is true where it has a ControllerRevision, with Role, CreatedAt and the Attempts that count as done.
+	Recorded  bool
+	Role      Role
+	CreatedAt time.Time
+	Attempts  []string
+	// Deployed is true where it has a Deployment, made at DeployedAt; Pods, where a pod of it, or of an action on it, still runs.
+	Deployed   bool
+	DeployedAt time.Time
+	Pods       bool
+	// Prepare, Promote and Discard are what is known of these actions in the state of now.
+	Prepare, Promote, Discard actions.State
+	// Prepared is true where a prepare of it, however it is to run, went well or is under way; Discarding where a discard is,
+	// and Discarded where one went well. Promoting is true where a promote is under way.
+	Prepared, Promoting, Discarding, Discarded bool
+	// Progress is what its projectors say; Trouble why its pods do not run.
+	Progress progress.Snapshot
+	Trouble  string
+}
+
+// InPlace gives a revision's contract what of the newest spec takes effect
+// without another revision: all of it where it makes the same rows, else how to
+// reach the same broker and store, so that a new CA or address is not held up.
+func InPlace(stored, newest *contract.Contract) *contract.Contract {
+	if stored == nil || newest == nil {
+		return stored
+	}
+	fresh := *newest
+	if compile.KeepIdentity(stored, &fresh) {
+		return &fresh
+	}
+	out := *stored
+	if newest.Broker.Name == stored.Broker.Name && groupPrefix(newest) == groupPrefix(stored) {
+		out.Broker = newest.Broker
+	}
+	if newest.Store.Name == stored.Store.Name {
+		out.Store = newest.Store
+	}
+	out.LagTargetSeconds = newest.LagTargetSeconds
+	return &out
+}
+
+func groupPrefix(c *contract.Contract) string {
+	if c.Broker.Kafka == nil {
+		return ""
+	}
+	return c.Broker.Kafka.GroupPrefix
+}
+
+// Known are the names of the revisions that exist in any form: those given, and
+// those that have tables by the facts, whose bookkeeping an earlier Projection
+// of the same name may have left behind.
+func Known(given []string, facts *contract.RevisionFacts) []string {
+	out := slices.Clone(given)
+	if facts != nil {
+		for _, f := range facts.Revisions {
+			if !slices.Contains(out, f.Revision) {
+				out = append(out, f.Revision)
+			}
+		}
+		if facts.Active != "" && !slices.Contains(out, facts.Active) {
+			out = append(out, facts.Active)
+		}
+	}
+	return out
+}
+
+// Switch is what a promote or discard of a revision says to the store: it takes
+// effect only in the state that the facts speak of.
+func Switch(revision string, facts *contract.RevisionFacts, r v1alpha1.Rollout) contract.Switch {
+	s := contract.Switch{Revision: revision}
+	if facts != nil {
+		s.Active, s.Sequence = facts.Active, facts.Sequence
+	}
+	s.LockTimeoutMillis = r.LockTimeoutMilliseconds
+	s.DeadlineSeconds = promoteSeconds
+	s.Allow.BreakReaders = slices.Contains(r.Allow, v1alpha1.ConsentBreakReaders)
+	s.Allow.StaleRevision = slices.Contains(r.Allow, v1alpha1.ConsentStaleRevision)
+	return s
+}
+
+// promoteSeconds is how long one promote Job tries.
+const promoteSeconds = 120
+
+// maxAttempts bounds how many attempts a ControllerRevision remembers.
+const maxAttempts = 32
+
+// attempts are those that count as done once a revision made for attempt is there.
+func attempts(before []string, attempt string) []string {
+	out := slices.Clone(before)
+	if attempt != "" && !slices.Contains(out, attempt) {
+		out = append(out, attempt)
+	}
+	return out[max(0, len(out)-maxAttempts):]
+}

@@ -1,0 +1,346 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/controllers/progress"
+)
+
+// Kind is what a Say means for who waits.
+type Kind int
+
+// The kinds.
+const (
+	// Working goes on by itself, or once something outside of it happens.
+	Working Kind = iota
+	// Stuck needs a human.
+	Stuck
+	// Resting is as the user wishes.
+	Resting
+)
+
+// Say is why readers do not see the newest spec.
+type Say struct {
+	Kind            Kind
+	Reason, Message string
+}
+
+func working(reason, format string, args ...any) *Say {
+	return &Say{Working, reason, fmt.Sprintf(format, args...)}
+}
+
+func stuck(reason, format string, args ...any) *Say {
+	return &Say{Stuck, reason, fmt.Sprintf(format, args...)}
+}
+
+func (d *decider) say() *Say {
+	active, target, wanted := d.out.Active, d.out.Target, d.out.Wanted
+	switch {
+	case d.Suspended || active == "":
+		return nil
+	case d.unknownPin:
+		return stuck(v1alpha1.ReasonUnknownRevision,
+			"spec.rollout.activeRevision: there is no revision %s. Known are %s; readers stay with %s. Name one of these, or remove the field", d.Rollout.ActiveRevision, d.names(), active)
+	case target == active && wanted == active:
+		return nil
+	case d.incomplete:
+		return d.lacking(target)
+	case d.Facts == nil:
+		return working(v1alpha1.ReasonPreparing, "what readers see is asked of the store before anything is changed")
+	}
+	next := wanted
+	if wanted == active {
+		next = target
+	}
+	r := d.find(next)
+	switch {
+	case r == nil:
+		return working(v1alpha1.ReasonBuilding, "revision %s is to be built beside %s%s", next, active, d.why(next))
+	case r.Discarding:
+		return working(v1alpha1.ReasonBuilding, "revision %s was being dropped: that is finished first, then it is built anew beside %s", next, active)
+	case d.held(r):
+		return d.lacking(next)
+	case d.queued(r):
+		return working(v1alpha1.ReasonQueued, "%s. Readers go on with revision %s", d.queue(), active)
+	}
+	return d.progress(r)
+}
+
+func (d *decider) lacking(target string) *Say {
+	return stuck(v1alpha1.ReasonReplayNotPossible,
+		"revision %s would be built without events that are gone: %s. Readers go on with revision %s. Put the spec back, or read from a topic that has them all", target, d.Incomplete, d.out.Active)
+}
+
+func (d *decider) queue() string {
+	noun := "projections"
+	if d.Ahead == 1 {
+		noun = "projection"
+	}
+	return fmt.Sprintf("%d %s of ReadStore %s build first (its spec.maxConcurrentReplays is %d)", d.Ahead, noun, d.Store, max(d.Limit, 1))
+}
+
+// progress is a revision on its way to readers.
+func (d *decider) progress(r *Revision) *Say {
+	active := d.out.Active
+	beside := fmt.Sprintf("revision %s is built beside %s", r.Name, active)
+	if d.role(r) == RoleKept {
+		beside = fmt.Sprintf("revision %s, which is kept, is to be shown instead of %s", r.Name, active)
+	}
+	switch {
+	case r.Prepare.Failed():
+		return from(r.Prepare.Result, beside+", and its tables could not be made")
+	case r.Prepare.Hindered != nil:
+		return from(r.Prepare.Hindered, beside+", and its tables are not made yet")
+	case !r.Prepare.OK():
+		return working(v1alpha1.ReasonBuilding, "%s: its tables are made%s", beside, d.why(r.Name))
+	}
+	if p := stopped(r.Progress); p != nil && !d.promotable(r) {
+		return stuck(reason(p.Stopped.Reason, v1alpha1.ReasonHandlerError),
+			"%s, and its partition %s/%d stopped at position %s: %s. Readers go on with revision %s. Correct the spec, and it is built anew",
+			beside, p.Topic, p.Partition, p.Stopped.Position, strings.TrimRight(at(p.Stopped.Path, p.Stopped.Message), "."), active)
+	}
+	if d.out.Wanted == r.Name && d.promotable(r) {
+		return d.promoting(r)
+	}
+	if d.ready(r) {
+		if d.Rollout.ActiveRevision != "" && d.Rollout.Promotion != v1alpha1.PromotionManual {
+			return &Say{Resting, v1alpha1.ReasonPinned, fmt.Sprintf(
+				"revision %s is ready, and spec.rollout.activeRevision keeps readers on %s. Set it to %s, or remove it, to move them", r.Name, active, r.Name)}
+		}
+		return working(v1alpha1.ReasonAwaitingPromotion,
+			"revision %s is ready beside %s and waits to be promoted: kubectl projection promote, or spec.rollout.activeRevision: %s%s", r.Name, active, r.Name, d.breaks(r))
+	}
+	if limit := time.Duration(d.Rollout.DeadlineSeconds) * time.Second; limit > 0 && r.Deployed {
+		if d.Now.Sub(r.DeployedAt) > limit {
+			return stuck(v1alpha1.ReasonDeadlineExceeded, "%s, and has not caught up within spec.rollout.deadlineSeconds (%s): %s. It goes on; more replicas or a longer deadline may help",
+				beside, limit, far(r.Progress))
+		}
+		d.wake(limit - d.Now.Sub(r.DeployedAt))
+	}
+	if r.Trouble != "" {
+		return working(v1alpha1.ReasonPodsFailing, "%s: %s", beside, r.Trouble)
+	}
+	return working(v1alpha1.ReasonBuilding, "%s: %s%s%s", beside, far(r.Progress), d.why(r.Name), d.breaks(r))
+}
+
+func (d *decider) promoting(r *Revision) *Say {
+	what := fmt.Sprintf("readers are being moved from revision %s to %s", d.out.Active, r.Name)
+	switch {
+	case r.Promote.Failed() && r.Promote.Result.Reason == reasonSuperseded:
+		// What it found instead comes with its result; where it does not, it is asked again.
+		return working(v1alpha1.ReasonPromoting, "%s: the projection was in another state than expected, and is looked at again", what)
+	case r.Promote.Failed():
+		s := from(r.Promote.Result, fmt.Sprintf("readers could not be moved from revision %s to %s", d.out.Active, r.Name))
+		if s.Reason == v1alpha1.ReasonReadersWouldBreak {
+			s.Message += ". To agree to it, set spec.rollout.allow: [BreakReaders]; readers go on with revision " + d.out.Active
+		}
+		return s
+	case r.Promote.Hindered != nil:
+		return from(r.Promote.Hindered, what)
+	}
+	return working(v1alpha1.ReasonPromoting, "%s", what)
+}
+
+// reasonSuperseded is the store's word for an action that found another state than it expected.
+const reasonSuperseded = "Superseded"
+
+// from says what a Job's result means.
+func from(r *contract.Result, what string) *Say {
+	s := &Say{Stuck, reason(r.Reason, v1alpha1.ReasonPrepareFailed), what + ": " + strings.TrimRight(at(r.Path, r.Message), ".")}
+	if r.Retryable {
+		s.Kind = Working
+	}
+	return s
+}
+
+// reason keeps what a pod says within the form of a reason.
+func reason(s, other string) string {
+	if s == "" || len(s) > 64 || s[0] < 'A' || s[0] > 'Z' || strings.IndexFunc(s, func(r rune) bool {
+		return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	}) >= 0 {
+		return other
+	}
+	return s
+}
+
+func at(path, message string) string {
+	if path == "" {
+		return message
+	}
+	return path + ": " + message
+}
+
+// why says what asked for a revision that is new.
+func (d *decider) why(name string) string {
+	active := d.find(d.out.Active)
+	if d.Newest == nil || name != d.out.Target || active == nil || active.Contract == nil {
+		return ""
+	}
+	if _, message, needed := Rebuilt(active.Contract, d.Newest, d.Token, active.Attempts); needed && message != "" {
+		return ". " + strings.TrimRight(message, ".\n")
+	}
+	return ""
+}
+
+// breaks warns of what a switch will be refused for.
+func (d *decider) breaks(r *Revision) string {
+	active := d.find(d.out.Active)
+	for _, consent := range d.Rollout.Allow {
+		if consent == v1alpha1.ConsentBreakReaders {
+			return ""
+		}
+	}
+	if active == nil || active.Contract == nil {
+		return ""
+	}
+	if _, message, needed := BreaksReaders(active.Contract, r.Contract); needed {
+		return ". " + message + ", which needs spec.rollout.allow: [BreakReaders]"
+	}
+	return ""
+}
+
+func stopped(s progress.Snapshot) *progress.Partition {
+	for i := range s.Partitions {
+		if s.Partitions[i].Stopped != nil {
+			return &s.Partitions[i]
+		}
+	}
+	return nil
+}
+
+// far says how far projectors are.
+func far(s progress.Snapshot) string {
+	if !s.Heard || len(s.Partitions) == 0 {
+		return "its projectors are being started"
+	}
+	done := 0
+	for i := range s.Partitions {
+		if s.Partitions[i].Once {
+			done++
+		}
+	}
+	lag, known := s.Lag()
+	if !known {
+		return fmt.Sprintf("%d of %d partitions caught up", done, len(s.Partitions))
+	}
+	return fmt.Sprintf("%d of %d partitions caught up, %s events to go", done, len(s.Partitions), count(lag))
+}
+
+// count writes a number as people read it.
+func count(n int64) string {
+	switch {
+	case n < 10_000:
+		return fmt.Sprint(n)
+	case n < 1_000_000:
+		return fmt.Sprintf("%dk", n/1000)
+	}
+	return fmt.Sprintf("%.1fM", float64(n)/1e6)
+}
+
+func (d *decider) names() string {
+	var out []string
+	for i := range d.Revisions {
+		if r := &d.Revisions[i]; r.Contract != nil && !r.Discarding {
+			out = append(out, r.Name)
+		}
+	}
+	if len(out) == 0 {
+		return "none"
+	}
+	return strings.Join(out, ", ")
+}
+
+// maxStatuses is how many revisions a status shows.
+const maxStatuses = 16
+
+func (d *decider) statuses() {
+	for i := range d.Revisions {
+		r := &d.Revisions[i]
+		if (!r.Recorded && r.Discarded) || len(d.out.Revisions) == maxStatuses {
+			continue
+		}
+		s := v1alpha1.RevisionStatus{Name: r.Name, State: d.state(r), Message: clip(d.message(r))}
+		if r.Contract != nil {
+			s.DataHash, s.Attempt = r.Contract.DataHash, r.Contract.Attempt
+		}
+		if lag, ok := r.Progress.Lag(); ok {
+			s.Lag = progress.Bucket(lag)
+		}
+		s.CreatedAt = seconds(r.CreatedAt)
+		if f := d.Facts.Find(r.Name); f != nil {
+			s.PromotedAt = seconds(f.PromotedAt)
+		}
+		s.KeptUntil = seconds(d.keptUntil[r.Name])
+		d.out.Revisions = append(d.out.Revisions, s)
+	}
+}
+
+func seconds(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	out := metav1.NewTime(t.Truncate(time.Second))
+	return &out
+}
+
+func clip(s string) string {
+	const limit = 1024
+	if len(s) > limit {
+		return strings.ToValidUTF8(s[:limit], "") + "..."
+	}
+	return s
+}
+
+// state is the word for one revision.
+func (d *decider) state(r *Revision) string {
+	switch role := d.role(r); {
+	case role == RoleActive:
+		return v1alpha1.RevisionActive
+	case role == RoleLeaving:
+		return v1alpha1.RevisionDiscarding
+	case !r.Promote.Failed() && (r.Promote.Running != "" || (d.out.Ask != nil && *d.out.Ask == Ask{contract.ActionPromote, r.Name})):
+		// One that is tried again does not go to and fro between two words.
+		return v1alpha1.RevisionPromoting
+	case role == RoleKept:
+		return v1alpha1.RevisionKept
+	case d.Facts == nil && r.Name == d.out.Active && r.Deployed:
+		return v1alpha1.RevisionActive
+	case d.queued(r):
+		return v1alpha1.RevisionQueued
+	case !r.Prepare.OK() || !r.Deployed:
+		return v1alpha1.RevisionPreparing
+	case d.ready(r):
+		return v1alpha1.RevisionReady
+	}
+	return v1alpha1.RevisionBuilding
+}
+
+func (d *decider) message(r *Revision) string {
+	switch role := d.role(r); {
+	case role == RoleLeaving && r.Discard.Failed():
+		return "it could not be dropped yet: " + at(r.Discard.Result.Path, r.Discard.Result.Message)
+	case role == RoleLeaving && r.Discard.Hindered != nil:
+		return r.Discard.Hindered.Message
+	case role == RoleLeaving && (r.Deployed || r.Pods):
+		return "its projectors end first, then its tables are dropped"
+	case role == RoleLeaving || role == RoleActive:
+		return ""
+	case d.queued(r):
+		return d.queue()
+	case r.Prepare.Failed():
+		return at(r.Prepare.Result.Path, r.Prepare.Result.Message)
+	}
+	if p := stopped(r.Progress); p != nil {
+		return fmt.Sprintf("partition %s/%d stopped at position %s: %s", p.Topic, p.Partition, p.Stopped.Position, at(p.Stopped.Path, p.Stopped.Message))
+	}
+	return r.Trouble
+}

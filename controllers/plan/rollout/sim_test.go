@@ -1,0 +1,412 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile"
+	"github.com/projectionist-dev/projectionist/controllers/actions"
+	"github.com/projectionist-dev/projectionist/controllers/progress"
+	"github.com/projectionist-dev/projectionist/controllers/resources"
+)
+
+// spec is what the simulated user asks for; the rows are a function of version.
+type spec struct {
+	version, token string
+	rollout        v1alpha1.Rollout
+	incomplete     string
+	refused        bool
+	suspended      bool
+}
+
+func contractOf(version string) *contract.Contract {
+	c := &contract.Contract{
+		Version: 1, Projection: contract.Identity{Namespace: "shop", Name: "totals"}, Topics: []contract.Topic{{Name: "orders"}},
+		Models: []contract.Model{{
+			Name: "totals", Key: []string{"id"}, Columns: []contract.Column{{Name: "id", Type: "text"}, {Name: "total", Type: "int64"}},
+			Handlers: []contract.Handler{{Name: "placed", Topic: "orders", OnAbsent: "Create", Key: map[string]string{"id": "event.id"}, Add: map[string]string{"total": version}}},
+		}},
+	}
+	if strings.HasSuffix(version, "-narrow") {
+		c.Models[0].Columns = c.Models[0].Columns[:1]
+	}
+	c.DataHash = compile.DataHash(c)
+	compile.Rename(c, "")
+	return c
+}
+
+type simRecord struct {
+	uid      string
+	contract *contract.Contract
+	attempts []string
+	role     Role
+	created  time.Time
+}
+
+type simDeployment struct {
+	created time.Time
+	// left is how many ticks it takes to catch up.
+	left int
+}
+
+type simJob struct {
+	batchv1.Job
+	s       contract.Switch
+	created time.Time
+	// due is when it runs, runs how often; mute loses its answer.
+	due, runs int
+	mute      bool
+}
+
+// sim is a cluster and a store. The operator that works on it keeps nothing between ticks.
+type sim struct {
+	now         time.Time
+	tick        int
+	spec        spec
+	ahead       int
+	records     map[string]*simRecord
+	deployments map[string]*simDeployment
+	pods        map[string]int
+	jobs        []*simJob
+	book        contract.RevisionFacts
+	serial      int
+	// build is how many ticks a revision of a version takes; a negative one never does, since a partition is stopped.
+	build map[string]int
+	// writes counts; crash ends a pass after so many; harm and bad are for the histories.
+	writes, crash int
+	harm          func(*simJob)
+	running       map[string]bool
+	effects       map[int64]int
+	bad           []string
+	last          Decision
+}
+
+const tickLength = 10 * time.Second
+
+func newSim(s spec) *sim {
+	return &sim{
+		now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), spec: s, crash: -1,
+		records: map[string]*simRecord{}, deployments: map[string]*simDeployment{}, pods: map[string]int{}, build: map[string]int{},
+		running: map[string]bool{}, effects: map[int64]int{},
+	}
+}
+
+type crashed struct{}
+
+// write is one request to the API server, after which the operator may end.
+func (s *sim) write(f func()) {
+	f()
+	s.check()
+	s.writes++
+	if s.crash == 0 {
+		s.crash = -1
+		panic(crashed{})
+	}
+	if s.crash > 0 {
+		s.crash--
+	}
+}
+
+// check holds what must hold after every step.
+func (s *sim) check() {
+	if s.deployments[s.book.Active] != nil {
+		s.running[s.book.Active] = true
+	} else if s.running[s.book.Active] && s.book.Active != "" {
+		s.bad = append(s.bad, fmt.Sprintf("tick %d: readers see %s, which has no projectors", s.tick, s.book.Active))
+	}
+	if s.book.Active != "" && s.book.Find(s.book.Active) == nil {
+		s.bad = append(s.bad, fmt.Sprintf("tick %d: readers see %s, which has no tables", s.tick, s.book.Active))
+	}
+}
+
+func (s *sim) input() (Input, string, []*batchv1.Job) {
+	var jobs []batchv1.Job
+	for _, j := range s.jobs {
+		jobs = append(jobs, j.Job)
+	}
+	facts, keep, lost := actions.Facts(jobs, nil)
+	in := Input{
+		Now: s.now, Rollout: s.spec.rollout, Token: s.spec.token, LagTarget: time.Minute, Suspended: s.spec.suspended,
+		Incomplete: s.spec.incomplete, MayPrepare: true, MayWrite: true, Busy: actions.Busy(jobs), Ahead: s.ahead, Limit: 1, Store: "reads", Facts: facts,
+	}
+	if !s.spec.refused {
+		in.Newest = contractOf(s.spec.version)
+	}
+	names := slices.Sorted(maps.Keys(s.records))
+	for name := range s.deployments {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	names = Known(names, facts)
+	if lost != "" {
+		in.Facts = nil
+	}
+	for _, name := range names {
+		r := Revision{Name: name, Pods: s.pods[name] > 0}
+		uid := ""
+		if rec := s.records[name]; rec != nil {
+			uid = rec.uid
+			r.Recorded, r.Contract, r.Attempts, r.Role, r.CreatedAt = true, rec.contract, rec.attempts, rec.role, rec.created
+		}
+		if d := s.deployments[name]; d != nil {
+			r.Deployed, r.DeployedAt, r.Pods = true, d.created, true
+			r.Progress = s.progress(name, d)
+		}
+		r.Run = InPlace(r.Contract, in.Newest)
+		for _, a := range []contract.Action{contract.ActionPrepare, contract.ActionPromote, contract.ActionDiscard} {
+			state := actions.Decide(actions.Question{Inputs: s.inputs(a, name, uid, in.Facts, lost), Keep: keep}, actions.Of(jobs, a, name), nil, s.now)
+			switch a {
+			case contract.ActionPromote:
+				r.Promote = state
+			case contract.ActionDiscard:
+				r.Discard = state
+			default:
+				r.Prepare = state
+			}
+		}
+		done, maybe := actions.Took(jobs, nil, contract.ActionPrepare, name, uid)
+		r.Prepared = done || maybe
+		done, maybe = actions.Took(jobs, nil, contract.ActionDiscard, name, uid)
+		r.Discarding, r.Discarded = done || maybe, done
+		r.Promoting = actions.UnderWay(jobs, contract.ActionPromote, name)
+		in.Revisions = append(in.Revisions, r)
+	}
+	return in, keep, actions.Orphans(jobs, names, keep)
+}
+
+func (s *sim) inputs(a contract.Action, name, uid string, facts *contract.RevisionFacts, lost string) string {
+	if a == contract.ActionPrepare {
+		return resources.Digest(16, uid, lost)
+	}
+	data, _ := json.Marshal(Switch(name, facts, s.spec.rollout))
+	return resources.Digest(16, string(data), uid)
+}
+
+func (s *sim) progress(name string, d *simDeployment) progress.Snapshot {
+	p := progress.Partition{PartitionStatus: contract.PartitionStatus{Topic: "orders", UpdatedAt: s.now}, Owned: true, Known: true}
+	switch {
+	case s.book.Find(name) == nil:
+		return progress.Snapshot{}
+	case d.left < 0:
+		p.Stopped = &contract.Stop{Position: "7", Reason: "HandlerError", Message: "m"}
+	case d.left == 0:
+		p.Once, p.CaughtUp = true, true
+	default:
+		p.Lag = int64(d.left) * 1000
+	}
+	return progress.Snapshot{
+		Heard: true, Fresh: true, Source: contract.Health{OK: true}, Store: contract.Health{OK: true},
+		Expected: map[string]int32{"orders": 1}, Partitions: []progress.Partition{p},
+	}
+}
+
+// pass is one reconciliation, which may end in the middle.
+func (s *sim) pass() {
+	defer func() {
+		if e := recover(); e != nil {
+			if _, ok := e.(crashed); !ok {
+				panic(e)
+			}
+		}
+	}()
+	in, keep, orphans := s.input()
+	d := Decide(in)
+	s.last = d
+	for _, r := range d.Record {
+		if s.records[r.Contract.Revision] == nil {
+			s.write(func() {
+				s.serial++
+				s.records[r.Contract.Revision] = &simRecord{fmt.Sprintf("uid-%d", s.serial), r.Contract, r.Attempts, r.Role, s.now}
+			})
+		}
+	}
+	for i := range in.Revisions {
+		r := &in.Revisions[i]
+		if rec := s.records[r.Name]; r.Recorded && rec.role != d.Roles[r.Name] {
+			s.write(func() { rec.role = d.Roles[r.Name] })
+		}
+		for _, state := range []actions.State{r.Prepare, r.Promote, r.Discard} {
+			for _, job := range state.Delete {
+				s.remove(job.Name)
+			}
+		}
+	}
+	s.start(in, d, keep)
+	for _, job := range orphans {
+		s.remove(job.Name)
+	}
+	wanted := map[string]bool{}
+	for _, run := range d.Run {
+		wanted[run.Revision] = true
+		i := slices.IndexFunc(in.Revisions, func(r Revision) bool { return r.Name == run.Revision })
+		if in.Revisions[i].Prepare.OK() && s.deployments[run.Revision] == nil {
+			s.write(func() {
+				s.deployments[run.Revision] = &simDeployment{s.now, s.build[in.Revisions[i].Contract.Models[0].Handlers[0].Add["total"]]}
+			})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.deployments)) {
+		if !wanted[name] {
+			s.write(func() { delete(s.deployments, name); s.pods[name] = 2 })
+		}
+	}
+	for _, name := range d.Forget {
+		s.write(func() { delete(s.records, name) })
+	}
+}
+
+func (s *sim) remove(name string) {
+	s.write(func() { s.jobs = slices.DeleteFunc(s.jobs, func(j *simJob) bool { return j.Name == name }) })
+}
+
+// start makes the Job that was asked for.
+func (s *sim) start(in Input, d Decision, _ string) {
+	if d.Ask == nil {
+		return
+	}
+	i := slices.IndexFunc(in.Revisions, func(r Revision) bool { return r.Name == d.Ask.Revision })
+	r := &in.Revisions[i]
+	create, uid := r.Prepare.Create, ""
+	switch d.Ask.Action {
+	case contract.ActionPromote:
+		create = r.Promote.Create
+	case contract.ActionDiscard:
+		create = r.Discard.Create
+	default:
+	}
+	if rec := s.records[r.Name]; rec != nil {
+		uid = rec.uid
+	}
+	var jobs []batchv1.Job
+	for _, j := range s.jobs {
+		jobs = append(jobs, j.Job)
+	}
+	_, _, lost := actions.Facts(jobs, nil)
+	inputs := s.inputs(d.Ask.Action, r.Name, uid, in.Facts, lost)
+	name := fmt.Sprintf("%s-%s-%s-%d", d.Ask.Action, r.Name, inputs, create.Sequence)
+	if slices.ContainsFunc(s.jobs, func(j *simJob) bool { return j.Name == name }) {
+		return
+	}
+	j := &simJob{s: Switch(r.Name, in.Facts, s.spec.rollout), created: s.now, due: s.tick + 1, runs: 1}
+	j.Job = batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Name: name, CreationTimestamp: metav1.NewTime(s.now),
+		Labels: map[string]string{resources.LabelAction: string(d.Ask.Action), resources.LabelRevision: r.Name},
+		Annotations: map[string]string{
+			resources.AnnotationInputs: inputs, resources.AnnotationIncarnation: uid,
+			resources.AnnotationSequence: fmt.Sprint(create.Sequence), resources.AnnotationAttempt: fmt.Sprint(create.Attempt),
+		},
+	}}
+	if s.harm != nil {
+		s.harm(j)
+	}
+	s.write(func() { s.jobs = append(s.jobs, j) })
+}
+
+// act is the store.
+func (s *sim) act(j *simJob) contract.Result {
+	a, name := contract.Action(j.Labels[resources.LabelAction]), j.Labels[resources.LabelRevision]
+	r := contract.Result{Version: 1, Action: a, OK: true, At: s.now}
+	refuse := func(reason string, retryable bool) { r.OK, r.Reason, r.Message, r.Retryable = false, reason, "m", retryable }
+	stale := j.s.Active != s.book.Active || j.s.Sequence != s.book.Sequence
+	switch f := s.book.Find(name); {
+	case a == contract.ActionPrepare:
+		if f == nil {
+			s.book.Revisions = append(s.book.Revisions, contract.RevisionFact{Revision: name})
+		}
+		if s.book.Active == "" {
+			s.book.Active, s.book.Sequence = name, 1
+			s.book.Find(name).PromotedAt = s.now
+		}
+	case a == contract.ActionPromote && name == s.book.Active, a == contract.ActionDiscard && f == nil:
+	case a == contract.ActionDiscard && name == s.book.Active:
+		refuse("RevisionActive", false)
+	case stale:
+		refuse("Superseded", false)
+	case f == nil:
+		refuse("RevisionMissing", false)
+	case a == contract.ActionDiscard:
+		if s.deployments[name] != nil {
+			s.bad = append(s.bad, fmt.Sprintf("tick %d: the tables of %s go under its projectors", s.tick, name))
+		}
+		s.book.Revisions = slices.DeleteFunc(s.book.Revisions, func(f contract.RevisionFact) bool { return f.Revision == name })
+	case strings.HasSuffix(s.version(name), "-narrow") && !j.s.Allow.BreakReaders:
+		refuse("ReadersWouldBreak", false)
+	default:
+		s.effects[s.book.Sequence]++
+		s.book.Find(s.book.Active).LeftAt = s.now
+		s.book.Active, s.book.Sequence = name, s.book.Sequence+1
+		*s.book.Find(name) = contract.RevisionFact{Revision: name, PromotedAt: s.now}
+	}
+	facts := s.book
+	facts.Revisions = slices.Clone(s.book.Revisions)
+	r.Revisions = &facts
+	return r
+}
+
+func (s *sim) version(name string) string {
+	if rec := s.records[name]; rec != nil {
+		return rec.contract.Models[0].Handlers[0].Add["total"]
+	}
+	return ""
+}
+
+// advance lets Jobs, pods and projectors get on.
+func (s *sim) advance() {
+	s.tick++
+	s.now = s.now.Add(tickLength)
+	for _, j := range s.jobs {
+		if len(j.Status.Conditions) > 0 || j.due > s.tick {
+			continue
+		}
+		r := s.act(j)
+		for range j.runs - 1 {
+			_ = s.act(j)
+		}
+		s.check()
+		if !j.mute {
+			data, _ := json.Marshal(r)
+			j.Annotations[resources.AnnotationResult] = string(data)
+		}
+		j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(s.now)}}
+	}
+	for name := range s.pods {
+		if s.pods[name]--; s.pods[name] <= 0 {
+			delete(s.pods, name)
+		}
+	}
+	for name, d := range s.deployments {
+		if d.left > 0 && s.book.Find(name) != nil {
+			d.left--
+		}
+	}
+}
+
+// end is what remains once all is done: names are given by version, since nothing else tells two runs apart.
+func (s *sim) end() string {
+	var out []string
+	for _, f := range s.book.Revisions {
+		out = append(out, "tables of "+s.version(f.Revision))
+	}
+	for name := range s.deployments {
+		out = append(out, "projectors of "+s.version(name))
+	}
+	for name, r := range s.records {
+		out = append(out, fmt.Sprintf("record of %s as %s", s.version(name), r.role))
+	}
+	slices.Sort(out)
+	return fmt.Sprintf("readers see %s; %s", s.version(s.book.Active), strings.Join(out, ", "))
+}

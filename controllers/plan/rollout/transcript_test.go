@@ -1,0 +1,204 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "write the golden transcripts anew")
+
+// transcript writes one line for each tick in which something is other than before.
+type transcript struct {
+	strings.Builder
+	t    *testing.T
+	s    *sim
+	last string
+}
+
+func (x *transcript) note(format string, args ...any) { fmt.Fprintf(x, "# "+format+"\n", args...) }
+
+// run lets n ticks pass.
+func (x *transcript) run(n int) {
+	for range n {
+		x.s.pass()
+		line := x.line()
+		if line != x.last {
+			fmt.Fprintf(x, "%4d %s\n", x.s.tick, line)
+			x.last = line
+		}
+		x.s.advance()
+	}
+}
+
+func (x *transcript) line() string {
+	s, d := x.s, x.s.last
+	var parts []string
+	for _, r := range d.Revisions {
+		state := x.name(r.Name) + " " + r.State
+		if s.deployments[r.Name] != nil {
+			state += "*"
+		}
+		parts = append(parts, state)
+	}
+	slices.Sort(parts)
+	ask := ""
+	if d.Ask != nil {
+		ask = fmt.Sprintf("; asks %s %s", d.Ask.Action, x.name(d.Ask.Revision))
+	}
+	says := "; ready"
+	if d.Say != nil {
+		says = "; " + d.Say.Reason
+		if d.Say.Kind == Stuck {
+			says += " (stuck)"
+		}
+	}
+	return fmt.Sprintf("readers see %s at %d: %s%s%s", x.name(s.book.Active), s.book.Sequence, strings.Join(parts, ", "), ask, says)
+}
+
+// name is a revision by what it is made of.
+func (x *transcript) name(revision string) string {
+	for _, rec := range x.s.records {
+		if rec.contract.Revision == revision {
+			name := rec.contract.Models[0].Handlers[0].Add["total"]
+			if rec.contract.Attempt != "" {
+				name += "/" + rec.contract.Attempt
+			}
+			return name
+		}
+	}
+	if revision == "" {
+		return "nothing"
+	}
+	return "what is gone"
+}
+
+func (x *transcript) revision(version string) string { return contractOf(version).Revision }
+
+// Whole roll-outs, tick by tick (of ten seconds). A star is a Deployment.
+func TestTranscripts(t *testing.T) {
+	keep := v1alpha1.Rollout{KeepRevisions: ptr.To[int32](1), KeepSeconds: ptr.To[int32](60), DeadlineSeconds: 600}
+	for name, play := range map[string]func(*transcript){
+		"first-build": func(x *transcript) { x.run(6) },
+		"automatic": func(x *transcript) {
+			x.run(4)
+			x.note("v2 takes three ticks to build, and v1 is kept for six")
+			x.s.spec.version, x.s.build["v2"] = "v2", 3
+			x.run(30)
+		},
+		"manual": func(x *transcript) {
+			x.s.spec.rollout.Promotion = v1alpha1.PromotionManual
+			x.run(4)
+			x.s.spec.version = "v2"
+			x.run(8)
+			x.note("kubectl projection promote")
+			x.s.spec.rollout.ActiveRevision = x.revision("v2")
+			x.run(20)
+		},
+		"rollback-by-pin": func(x *transcript) {
+			x.run(4)
+			x.s.spec.version = "v2"
+			x.run(8)
+			x.note("activeRevision: v1")
+			x.s.spec.rollout.ActiveRevision = x.revision("v1")
+			x.run(10)
+			x.note("no activeRevision")
+			x.s.spec.rollout.ActiveRevision = ""
+			x.run(10)
+		},
+		"git-revert": func(x *transcript) {
+			x.run(4)
+			x.s.spec.version = "v2"
+			x.run(8)
+			x.note("git revert while v1 is kept")
+			x.s.spec.version = "v1"
+			x.run(20)
+		},
+		"superseded": func(x *transcript) {
+			x.run(4)
+			x.s.spec.version, x.s.build["v2"] = "v2", 20
+			x.run(5)
+			x.note("v3 before v2 is built")
+			x.s.spec.version, x.s.build["v3"] = "v3", 2
+			x.run(25)
+		},
+		"failing-build": func(x *transcript) {
+			x.run(4)
+			x.s.spec.version, x.s.build["v2"] = "v2", -1
+			x.run(40)
+			x.note("put back")
+			x.s.spec.version = "v1"
+			x.run(12)
+		},
+		"replay-token": func(x *transcript) {
+			x.run(4)
+			x.s.spec.token = "one"
+			x.run(20)
+			x.note("no token any more, then the same again")
+			x.s.spec.token = ""
+			x.run(4)
+			x.s.spec.token = "one"
+			x.run(4)
+		},
+		"readers-would-break": func(x *transcript) {
+			x.run(4)
+			x.s.spec.version = "v2-narrow"
+			x.run(8)
+			x.note("allow: [BreakReaders]")
+			x.s.spec.rollout.Allow = []v1alpha1.Consent{v1alpha1.ConsentBreakReaders}
+			x.run(20)
+		},
+		"queue": func(x *transcript) {
+			x.run(4)
+			x.note("another projection of the store builds")
+			x.s.spec.version, x.s.ahead = "v2", 1
+			x.run(6)
+			x.note("it is done")
+			x.s.ahead = 0
+			x.run(20)
+		},
+		"events-are-gone": func(x *transcript) {
+			x.run(4)
+			x.s.spec.version, x.s.spec.incomplete = "v2", "EventTopic orders: the first events are gone"
+			x.run(4)
+			x.note("put back")
+			x.s.spec.version = "v1"
+			x.run(4)
+		},
+		"deadline": func(x *transcript) {
+			x.run(4)
+			x.s.spec.version, x.s.build["v2"] = "v2", 70
+			x.run(85)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := &transcript{t: t, s: newSim(spec{version: "v1", rollout: keep})}
+			play(x)
+			x.s.verdict(t, name)
+			path := filepath.Join("testdata", name+".txt")
+			if *update {
+				if err := os.WriteFile(path, []byte(x.String()), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if x.String() != string(want) {
+				t.Errorf("%s (-update writes it anew):\n%s\nwant\n%s", path, x, want)
+			}
+		})
+	}
+}

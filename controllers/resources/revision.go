@@ -1,0 +1,80 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resources
+
+import (
+	"encoding/json"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"github.com/projectionist-dev/projectionist/contract"
+)
+
+// Revision is what a ControllerRevision is built from: the record that a
+// revision was asked for, with its contract, for as long as it may have tables.
+type Revision struct {
+	Owner      Owner
+	Projection string
+	Contract   *contract.Contract
+	// Number is above those of older revisions.
+	Number int64
+	// Role is the value of LabelRole; empty: none.
+	Role string
+	// Attempts are the replayTokens that count as done once it is there.
+	Attempts []string
+}
+
+// Build gives the ControllerRevision. Its data never changes.
+func (r Revision) Build() (*appsv1.ControllerRevision, error) {
+	data, err := json.Marshal(r.Contract)
+	if err != nil {
+		return nil, err
+	}
+	labels := ProjectionLabels(r.Projection, r.Contract.Revision)
+	labels[LabelStore] = Bounded(r.Contract.Store.Name)
+	if r.Role != "" {
+		labels[LabelRole] = r.Role
+	}
+	out := &appsv1.ControllerRevision{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: RevisionName(r.Projection, r.Contract.Revision), Namespace: r.Owner.Namespace, Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: r.Owner.APIVersion, Kind: r.Owner.Kind, Name: r.Owner.Name, UID: types.UID(r.Owner.UID), Controller: ptr.To(true),
+			}},
+		},
+		Data:     runtime.RawExtension{Raw: data},
+		Revision: r.Number,
+	}
+	if len(r.Attempts) > 0 {
+		list, err := json.Marshal(r.Attempts)
+		if err != nil {
+			return nil, err
+		}
+		out.Annotations = map[string]string{AnnotationAttempts: string(list)}
+	}
+	return out, nil
+}
+
+// Recorded reads what a ControllerRevision was built from.
+func Recorded(o *appsv1.ControllerRevision) (*contract.Contract, []string, error) {
+	c := new(contract.Contract)
+	if err := json.Unmarshal(o.Data.Raw, c); err != nil {
+		return nil, nil, fmt.Errorf("ControllerRevision %s holds no contract: %w", o.Name, err)
+	}
+	if c.Revision != o.Labels[LabelRevision] {
+		return nil, nil, fmt.Errorf("ControllerRevision %s holds the contract of another revision", o.Name)
+	}
+	var attempts []string
+	if list := o.Annotations[AnnotationAttempts]; list != "" {
+		if err := json.Unmarshal([]byte(list), &attempts); err != nil {
+			return nil, nil, fmt.Errorf("ControllerRevision %s: annotation %s is no list: %w", o.Name, AnnotationAttempts, err)
+		}
+	}
+	return c, attempts, nil
+}
