@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"hash/fnv"
 	"time"
 
@@ -236,10 +237,20 @@ func (b *Base) event(object client.Object, kind, reason, note string) {
 // that is being deleted: there is nothing left to do there, and no use in trying
 // again.
 func unlessTerminating(err error) error {
-	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || namespaceGone(err) {
 		return nil
 	}
 	return err
+}
+
+// namespaceGone tells whether something could not be made since its namespace is not there any more.
+func namespaceGone(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || !apierrors.IsNotFound(err) {
+		return false
+	}
+	d := status.Status().Details
+	return d != nil && d.Kind == "namespaces"
 }
 
 // later gives a Result for the soonest of the times, which are ignored when zero.

@@ -146,7 +146,7 @@ func TestRollout(t *testing.T) {
 		began = time.Now()
 		n.active("tally", soon, is(old))
 		t.Logf("run %d: rolled back to %s after %s", run+1, old, time.Since(began).Round(time.Millisecond))
-		n.condition(n.projection("tally"), "Ready", "True", "Pinned")
+		n.condition(n.projection("tally"), "Ready", "False", "Pinned")
 		n.apply(tally(factor, "keepSeconds: 3600"))
 		n.active("tally", soon, is(target))
 		old = target
@@ -303,10 +303,15 @@ func TestReplayToken(t *testing.T) {
 	// The same token asks for nothing more, and taking it away neither.
 	n.merge(n.projection("tally"), `{"spec":{"replayToken":null}}`)
 	n.caughtUp("tally")
-	n.get(p)
-	if p.Status.ActiveRevision != second || len(p.Status.Revisions) != 1 {
-		t.Errorf("active %s of %v, want %s alone", p.Status.ActiveRevision, p.Status.Revisions, second)
-	}
+	eventually(t, soon, "it is the only revision", func(ctx context.Context) string {
+		if err := kube().Get(ctx, client.ObjectKeyFromObject(p), p); err != nil {
+			return err.Error()
+		}
+		if p.Status.ActiveRevision != second || len(p.Status.Revisions) != 1 {
+			return fmt.Sprintf("active %s of %v, want %s alone", p.Status.ActiveRevision, p.Status.Revisions, second)
+		}
+		return ""
+	})
 	var jobs batchv1.JobList
 	if err := kube().List(t.Context(), &jobs, client.InNamespace(n.name)); err != nil {
 		t.Fatal(err)
