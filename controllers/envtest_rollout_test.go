@@ -172,9 +172,9 @@ func TestChangeIsBuiltBeside(t *testing.T) {
 	w.must(w.c.List(w.ctx, &jobs, client.InNamespace(w.ns)))
 	for i := range jobs.Items {
 		w.must(w.c.Delete(w.ctx, &jobs.Items[i], client.PropagationPolicy(metav1.DeletePropagationBackground)))
-		w.must(client.IgnoreNotFound(w.c.Delete(w.ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: jobs.Items[i].Name + "-pod"}},
-			client.GracePeriodSeconds(0))))
 	}
+	w.must(w.c.DeleteAllOf(w.ctx, &corev1.Pod{}, client.InNamespace(w.ns), client.MatchingLabels{resources.LabelComponent: resources.ComponentAction},
+		client.GracePeriodSeconds(0)))
 	w.settle()
 	if got := w.projection().Status; got.ActiveRevision != b || got.Sequence != 2 || w.serves() != b {
 		t.Errorf("without Jobs: %+v", got)

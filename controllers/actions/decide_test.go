@@ -184,3 +184,14 @@ func TestInputsIgnoreTheSequence(t *testing.T) {
 		t.Errorf("%s %s %s", a, b, c)
 	}
 }
+
+// The Job whose answer is still needed stays until another has told.
+func TestDecideKeeps(t *testing.T) {
+	jobs := []batchv1.Job{job(1, "a", 1, start.Add(time.Second), stamped(good())), job(2, "b", 1, time.Time{})}
+	if s := Decide(Question{Inputs: "b"}, jobs, nil, start); len(s.Delete) != 1 {
+		t.Errorf("deletes %d Jobs, want the old one", len(s.Delete))
+	}
+	if s := Decide(Question{Inputs: "b", Keep: "job-1"}, jobs, nil, start); len(s.Delete) != 0 {
+		t.Errorf("deletes %s", s.Delete[0].Name)
+	}
+}

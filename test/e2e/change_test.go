@@ -23,6 +23,44 @@ func line(id string, n int) message {
 	return message{"orders", id, fmt.Sprintf(`{"type":"line","id":%q,"n":%d}`, id, n)}
 }
 
+// TestChangeWhileItRuns changes a fold while it runs: the new rows are built beside the old ones, and then readers see them.
+func TestChangeWhileItRuns(t *testing.T) {
+	t.Parallel()
+	n := newSpace(t)
+	n.apply(brokerAndStore + ordersTopic + counts)
+	n.caughtUp("counts")
+	n.produce(line("a", 1))
+	n.holds("SELECT events, last FROM $SCHEMA.counts", "(1,1)")
+	p := n.projection("counts")
+	n.get(p)
+	revision := p.Status.ActiveRevision
+
+	// A refused spec does not touch what runs.
+	n.apply(strings.Replace(counts, "last: event.n", "last: nonsense(", 1))
+	refused := n.condition(p, "SpecAccepted", "False", "InvalidSpec")
+	says(t, refused.Message, "handlers[line].set.last", "goes on")
+	n.produce(line("a", 2))
+	n.holds("SELECT events, last FROM $SCHEMA.counts", "(2,2)")
+
+	n.apply(strings.Replace(counts, `add: {events: "1"}`, `add: {events: "2"}`, 1))
+	n.holds("SELECT events, last FROM $SCHEMA.counts", "(4,2)")
+	n.caughtUp("counts")
+	n.get(p)
+	if p.Status.ActiveRevision == revision || p.Status.TargetRevision != p.Status.ActiveRevision {
+		t.Errorf("active %s, target %s; the active one was %s", p.Status.ActiveRevision, p.Status.TargetRevision, revision)
+	}
+	// Both follow the log, and putting the spec back moves readers back without a build.
+	n.produce(line("a", 3))
+	n.holds("SELECT events, last FROM $SCHEMA.counts", "(6,3)")
+	n.apply(counts)
+	n.holds("SELECT events, last FROM $SCHEMA.counts", "(3,3)")
+	n.caughtUp("counts")
+	n.get(p)
+	if p.Status.ActiveRevision != revision || p.Status.TargetRevision != revision {
+		t.Errorf("after putting the spec back: active %s, target %s, want %s", p.Status.ActiveRevision, p.Status.TargetRevision, revision)
+	}
+}
+
 // TestSuspend stops and goes on where it stopped.
 func TestSuspend(t *testing.T) {
 	t.Parallel()

@@ -64,8 +64,7 @@ type simDeployment struct {
 
 type simJob struct {
 	batchv1.Job
-	s       contract.Switch
-	created time.Time
+	s contract.Switch
 	// due is when it runs, runs how often; mute loses its answer.
 	due, runs int
 	mute      bool
@@ -132,7 +131,7 @@ func (s *sim) check() {
 	}
 }
 
-func (s *sim) input() (Input, string, []*batchv1.Job) {
+func (s *sim) input() (Input, []*batchv1.Job) {
 	var jobs []batchv1.Job
 	for _, j := range s.jobs {
 		jobs = append(jobs, j.Job)
@@ -185,7 +184,7 @@ func (s *sim) input() (Input, string, []*batchv1.Job) {
 		r.Promoting = actions.UnderWay(jobs, contract.ActionPromote, name)
 		in.Revisions = append(in.Revisions, r)
 	}
-	return in, keep, actions.Orphans(jobs, names, keep)
+	return in, actions.Orphans(jobs, names, keep)
 }
 
 func (s *sim) inputs(a contract.Action, name, uid string, facts *contract.RevisionFacts, lost string) string {
@@ -223,7 +222,7 @@ func (s *sim) pass() {
 			}
 		}
 	}()
-	in, keep, orphans := s.input()
+	in, orphans := s.input()
 	d := Decide(in)
 	s.last = d
 	for _, r := range d.Record {
@@ -245,7 +244,7 @@ func (s *sim) pass() {
 			}
 		}
 	}
-	s.start(in, d, keep)
+	s.start(in, d)
 	for _, job := range orphans {
 		s.remove(job.Name)
 	}
@@ -274,7 +273,7 @@ func (s *sim) remove(name string) {
 }
 
 // start makes the Job that was asked for.
-func (s *sim) start(in Input, d Decision, _ string) {
+func (s *sim) start(in Input, d Decision) {
 	if d.Ask == nil {
 		return
 	}
@@ -301,7 +300,7 @@ func (s *sim) start(in Input, d Decision, _ string) {
 	if slices.ContainsFunc(s.jobs, func(j *simJob) bool { return j.Name == name }) {
 		return
 	}
-	j := &simJob{s: Switch(r.Name, in.Facts, s.spec.rollout), created: s.now, due: s.tick + 1, runs: 1}
+	j := &simJob{s: Switch(r.Name, in.Facts, s.spec.rollout), due: s.tick + 1, runs: 1}
 	j.Job = batchv1.Job{ObjectMeta: metav1.ObjectMeta{
 		Name: name, CreationTimestamp: metav1.NewTime(s.now),
 		Labels: map[string]string{resources.LabelAction: string(d.Ask.Action), resources.LabelRevision: r.Name},
@@ -320,7 +319,9 @@ func (s *sim) start(in Input, d Decision, _ string) {
 func (s *sim) act(j *simJob) contract.Result {
 	a, name := contract.Action(j.Labels[resources.LabelAction]), j.Labels[resources.LabelRevision]
 	r := contract.Result{Version: 1, Action: a, OK: true, At: s.now}
-	refuse := func(reason string, retryable bool) { r.OK, r.Reason, r.Message, r.Retryable = false, reason, "m", retryable }
+	refuse := func(reason string, retryable bool) {
+		r.OK, r.Reason, r.Message, r.Retryable = false, reason, "m", retryable
+	}
 	stale := j.s.Active != s.book.Active || j.s.Sequence != s.book.Sequence
 	switch f := s.book.Find(name); {
 	case a == contract.ActionPrepare:

@@ -1,0 +1,164 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/controllers/actions"
+	"github.com/projectionist-dev/projectionist/controllers/progress"
+)
+
+var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+
+func following(lag int64) progress.Snapshot {
+	return progress.Snapshot{
+		Heard: true, Source: contract.Health{OK: true}, Store: contract.Health{OK: true}, Expected: map[string]int32{"orders": 1},
+		Partitions: []progress.Partition{{PartitionStatus: contract.PartitionStatus{Topic: "orders", Lag: lag, UpdatedAt: noon}, Once: true, Owned: true}},
+	}
+}
+
+func member(version string, role Role) Revision {
+	c := contractOf(version)
+	ok := actions.State{Result: &contract.Result{OK: true}}
+	create := actions.State{Create: &actions.Create{Sequence: 1, Attempt: 1}}
+	return Revision{
+		Name: c.Revision, Contract: c, Run: c, Recorded: true, Role: role, CreatedAt: noon.Add(-time.Hour), Deployed: true, DeployedAt: noon.Add(-time.Hour),
+		Pods: true, Prepared: true, Prepare: ok, Promote: create, Discard: create, Progress: following(0),
+	}
+}
+
+// beside is v1, which readers see, and v2, which the spec asks for and which has caught up.
+func beside() *Input {
+	a, b := member("v1", RoleActive), member("v2", RoleCandidate)
+	return &Input{
+		Now: noon, Rollout: v1alpha1.Rollout{DeadlineSeconds: 86400}, LagTarget: time.Minute, Newest: contractOf("v2"), MayPrepare: true, MayWrite: true, Limit: 1, Store: "reads",
+		Facts:     &contract.RevisionFacts{Active: a.Name, Sequence: 4, Revisions: []contract.RevisionFact{{Revision: a.Name, PromotedAt: noon}, {Revision: b.Name}}},
+		Revisions: []Revision{a, b},
+	}
+}
+
+func TestDecide(t *testing.T) {
+	a, b := contractOf("v1").Revision, contractOf("v2").Revision
+	for name, c := range map[string]struct {
+		edit   func(*Input)
+		ask    string
+		runs   int
+		reason string
+		says   string
+	}{
+		"promotes what has caught up": {nil, "promote " + b, 2, "Promoting", ""},
+		"waits for every partition":   {func(in *Input) { in.Revisions[1].Progress.Expected["orders"] = 2 }, "", 2, "Building", "1 of 1 partitions"},
+		"waits for what is far behind": {func(in *Input) { in.Revisions[1].Progress = following(100) },
+			"", 2, "Building", "100 events to go"},
+		"does not wait for the newest events": {func(in *Input) { in.Revisions[1].Progress = following(99) }, "promote " + b, 2, "Promoting", ""},
+		"waits for projectors to speak":       {func(in *Input) { in.Revisions[1].Progress = progress.Snapshot{} }, "", 2, "Building", "are being started"},
+		"waits for the store":                 {func(in *Input) { in.MayWrite = false }, "", 2, "Promoting", ""},
+		"one at a time":                       {func(in *Input) { in.Busy = true }, "", 2, "Promoting", ""},
+		"a retry keeps to its pause": {func(in *Input) {
+			in.Revisions[1].Promote = actions.State{Result: &contract.Result{Reason: "HandoverTimeout", Message: "m", Retryable: true}}
+		}, "", 2, "HandoverTimeout", "could not be moved"},
+		"superseded is looked at again": {func(in *Input) {
+			in.Revisions[1].Promote = actions.State{Result: &contract.Result{Reason: "Superseded", Message: "m"}}
+		}, "", 2, "Promoting", "another state"},
+		"not heard yet": {func(in *Input) { in.Facts = nil }, "", 2, "Preparing", "is asked of the store"},
+		"suspended":     {func(in *Input) { in.Suspended = true }, "", 2, "", ""},
+		"refused, and built on": {func(in *Input) { in.Newest = nil; in.Revisions[1].Progress = following(5000) },
+			"", 2, "Building", "5000 events to go"},
+		"stale by consent": {func(in *Input) {
+			in.Rollout.ActiveRevision, in.Rollout.Allow = b, []v1alpha1.Consent{v1alpha1.ConsentStaleRevision}
+			in.Revisions[1].Progress = progress.Snapshot{}
+		}, "promote " + b, 2, "Promoting", ""},
+		"nothing is pinned that is not there": {func(in *Input) { in.Rollout.ActiveRevision = "0123456789" }, "", 2, "UnknownRevision", a},
+		"what is dropped goes first": {func(in *Input) {
+			in.Revisions[1].Deployed, in.Revisions[1].Pods, in.Revisions[1].Discarding = false, false, true
+		}, "discard " + b, 1, "Building", "finished first"},
+		"pods end before tables go": {func(in *Input) {
+			in.Newest = contractOf("v1")
+			in.Revisions[1].Deployed = false
+		}, "", 1, "", ""},
+		"a lost contract is no reason to stop": {func(in *Input) {
+			in.Revisions[0].Contract, in.Revisions[0].Run, in.Revisions[0].Recorded = nil, nil, false
+		}, "promote " + b, 2, "Promoting", ""},
+		"without facts and contract the new one asks": {func(in *Input) {
+			in.Facts = nil
+			in.Revisions[0].Contract, in.Revisions[0].Run = nil, nil
+			in.Revisions[1].Prepare = actions.State{Create: &actions.Create{Sequence: 1}}
+		}, "prepare " + b, 2, "Preparing", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := beside()
+			if c.edit != nil {
+				c.edit(in)
+			}
+			d := Decide(*in)
+			ask, reason, message := "", "", ""
+			if d.Ask != nil {
+				ask = string(d.Ask.Action) + " " + d.Ask.Revision
+			}
+			if d.Say != nil {
+				reason, message = d.Say.Reason, d.Say.Message
+			}
+			if ask != c.ask || len(d.Run) != c.runs || reason != c.reason || !strings.Contains(message, c.says) {
+				t.Errorf("asks %q, runs %+v, says %s: %s", ask, d.Run, reason, message)
+			}
+		})
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	v1, v2, narrow := contractOf("v1"), contractOf("v2"), contractOf("v1-narrow")
+	edited := contractOf("v1")
+	edited.LagTargetSeconds = 5
+	type policy = func(from, to *contract.Contract) (string, string, bool)
+	rebuilt := func(token string, done ...string) policy {
+		return func(from, to *contract.Contract) (string, string, bool) { return Rebuilt(from, to, token, done) }
+	}
+	for name, c := range map[string]struct {
+		p        policy
+		from, to *contract.Contract
+		needed   bool
+		says     string
+	}{
+		"the same is unchanged":     {Unchanged, v1, v1, true, "nothing"},
+		"an edit is not unchanged":  {Unchanged, v1, edited, false, ""},
+		"an edit":                   {Edited, v1, edited, true, "lagTargetSeconds"},
+		"other rows are no edit":    {Edited, v1, v2, false, ""},
+		"other rows":                {rebuilt(""), v1, v2, true, "models[totals].handlers[placed].add.total"},
+		"the same rows":             {rebuilt(""), v1, edited, false, ""},
+		"a token":                   {rebuilt("x"), v1, v1, true, "replayToken"},
+		"a token that was used":     {rebuilt("x", "x"), v1, v1, false, ""},
+		"a column less":             {BreaksReaders, v1, narrow, true, "column totals.total"},
+		"a column more":             {BreaksReaders, narrow, v1, false, ""},
+		"other rows, the same view": {BreaksReaders, v1, v2, false, ""},
+	} {
+		if _, message, needed := c.p(c.from, c.to); needed != c.needed || !strings.Contains(message, c.says) {
+			t.Errorf("%s: %t %q", name, needed, message)
+		}
+	}
+}
+
+// How to connect reaches every revision, whatever its rows are.
+func TestInPlace(t *testing.T) {
+	newest := contractOf("v2")
+	newest.Store = contract.Store{Name: "reads", Postgres: &contract.PostgresStore{Host: "new"}}
+	stored := contractOf("v1")
+	stored.Store = contract.Store{Name: "reads", Postgres: &contract.PostgresStore{Host: "old"}}
+	if got := InPlace(stored, newest); got.Revision != stored.Revision || got.Store.Postgres.Host != "new" {
+		t.Errorf("%s at %s", got.Revision, got.Store.Postgres.Host)
+	}
+	stored.Store.Name = "others"
+	if got := InPlace(stored, newest); got.Store.Postgres.Host != "old" {
+		t.Error("it was moved to another store")
+	}
+	again := contractOf("v2")
+	again.Revision, again.DataHash = "0123456789", "0:"+again.DataHash
+	if got := InPlace(again, newest); got.Revision != "0123456789" || got.Store.Postgres.Host != "new" {
+		t.Errorf("an older release's hash started a revision: %s", got.Revision)
+	}
+}
