@@ -3,21 +3,23 @@
 
 package resources
 
+import "github.com/projectionist-dev/projectionist/contract"
+
 // The labels of everything that the operator makes. The operator's caches hold
 // only objects that carry LabelManagedBy.
 const (
 	LabelName      = "app.kubernetes.io/name"
 	LabelInstance  = "app.kubernetes.io/instance"
-	LabelComponent = "app.kubernetes.io/component"
+	LabelComponent = contract.LabelComponent
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 
 	// ManagedBy is the value of LabelManagedBy.
 	ManagedBy = "projectionist"
 
 	// LabelProjection is the name of the Projection.
-	LabelProjection = "projectionist.dev/projection"
+	LabelProjection = contract.LabelProjection
 	// LabelRevision is the revision that an object belongs to.
-	LabelRevision = "projectionist.dev/revision"
+	LabelRevision = contract.LabelRevision
 	// LabelOwnerUID is the UID of the resource that a Job acts for.
 	LabelOwnerUID = "projectionist.dev/owner-uid"
 	// LabelAction is the contract.Action of a Job.
@@ -37,7 +39,7 @@ const (
 	AnnotationLastGood = "projectionist.dev/last-good-result"
 
 	// ComponentProjector and ComponentAction are values of LabelComponent.
-	ComponentProjector = "projector"
+	ComponentProjector = contract.ComponentProjector
 	ComponentAction    = "action"
 )
 
