@@ -13,6 +13,8 @@ const (
 	LabelComponent = "app.kubernetes.io/component"
 	// ComponentProjector is its value on projectors.
 	ComponentProjector = "projector"
+	// AnnotationAttempts on ControllerRevisions is a JSON list of the replayTokens that count as done.
+	AnnotationAttempts = "projectionist.dev/attempts"
 	// ContractKey is the key of a ConfigMap that holds a Contract. The data of a ControllerRevision is the Contract itself.
 	ContractKey = "contract.json"
 )
