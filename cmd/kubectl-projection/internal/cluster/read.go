@@ -29,7 +29,7 @@ func (c *Cluster) Projection(ctx context.Context, name string) (*v1alpha1.Projec
 	found, err := c.Get(ctx, name, p)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("Projection %s/%s: %w", c.Namespace, name, err) //nolint:revive // a kind begins it
+		return nil, fmt.Errorf("Projection %s/%s: %w", c.Namespace, name, err)
 	case !found:
 		return nil, fmt.Errorf("there is no Projection %q in namespace %s; kubectl get proj -A lists all", name, c.Namespace)
 	}
@@ -201,7 +201,7 @@ func (c *Cluster) Patch(ctx context.Context, p *v1alpha1.Projection, spec map[st
 		return err
 	}
 	if err := c.client.Patch(ctx, p, client.RawPatch("application/merge-patch+json", data), client.FieldOwner("kubectl-projection")); err != nil {
-		return fmt.Errorf("Projection %s/%s: %w", c.Namespace, p.Name, err) //nolint:revive // a kind begins it
+		return fmt.Errorf("Projection %s/%s: %w", c.Namespace, p.Name, err)
 	}
 	return nil
 }
