@@ -45,7 +45,7 @@ func passes(t *testing.T, store string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	args := append([]string{"kubectl-projection", "test", "--store", store}, documented(t)...)
-	if code := execute(t.Context(), args, nil, &out, &errs); code != 0 {
+	if code := execute(t.Context(), realEnvironment(), args, nil, &out, &errs); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out.String(), errs.String())
 	}
 	lines := bytes.Split(bytes.TrimSpace(out.Bytes()), []byte("\n"))

@@ -6,25 +6,21 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/goldentest"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/lint"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // call runs the command line as a plugin, and gives both streams and the exit code.
 func call(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = execute(t.Context(), append([]string{"/usr/local/bin/kubectl-projection"}, args...), strings.NewReader(stdin), &out, &err)
+	code = execute(t.Context(), realEnvironment(), append([]string{"/usr/local/bin/kubectl-projection"}, args...), strings.NewReader(stdin), &out, &err)
 	return out.String(), err.String(), code
 }
 
@@ -57,19 +53,7 @@ func TestScreens(t *testing.T) {
 				got += "-- standard error\n" + stderr
 			}
 			got += fmt.Sprintf("-- exit code %d\n", code)
-			name := filepath.Join("testdata", c.name+".golden")
-			if *update {
-				if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("%s differs (-want +got; go test -update writes it):\n%s", name, diff)
-			}
+			goldentest.Equal(t, filepath.Join("testdata", c.name+".golden"), got)
 		})
 	}
 }

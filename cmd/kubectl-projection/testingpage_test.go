@@ -66,7 +66,7 @@ func command(t *testing.T, line string) string {
 	args := strings.Fields(strings.TrimPrefix(line, "kubectl "))
 	args[0] = "kubectl-projection"
 	var out, errs bytes.Buffer
-	if execute(t.Context(), args, strings.NewReader(""), &out, &errs) == 2 {
+	if execute(t.Context(), realEnvironment(), args, strings.NewReader(""), &out, &errs) == 2 {
 		t.Errorf("%s: %s", line, &errs)
 	}
 	return out.String()

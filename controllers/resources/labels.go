@@ -3,21 +3,23 @@
 
 package resources
 
+import "github.com/projectionist-dev/projectionist/contract"
+
 // The labels of everything that the operator makes. The operator's caches hold
 // only objects that carry LabelManagedBy.
 const (
 	LabelName      = "app.kubernetes.io/name"
 	LabelInstance  = "app.kubernetes.io/instance"
-	LabelComponent = "app.kubernetes.io/component"
+	LabelComponent = contract.LabelComponent
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 
 	// ManagedBy is the value of LabelManagedBy.
 	ManagedBy = "projectionist"
 
 	// LabelProjection is the name of the Projection.
-	LabelProjection = "projectionist.dev/projection"
+	LabelProjection = contract.LabelProjection
 	// LabelRevision is the revision that an object belongs to.
-	LabelRevision = "projectionist.dev/revision"
+	LabelRevision = contract.LabelRevision
 	// LabelRole on ControllerRevisions says what the revision is there for, and LabelStore in which ReadStore its tables are:
 	// they are how the projections of a store know of each other's builds.
 	LabelRole  = "projectionist.dev/role"
@@ -44,10 +46,10 @@ const (
 	// dropped and is built again knows nothing of what was done before.
 	AnnotationIncarnation = "projectionist.dev/revision-uid"
 	// AnnotationAttempts on ControllerRevisions is a JSON list of the replayTokens that count as done.
-	AnnotationAttempts = "projectionist.dev/attempts"
+	AnnotationAttempts = contract.AnnotationAttempts
 
 	// ComponentProjector and ComponentAction are values of LabelComponent.
-	ComponentProjector = "projector"
+	ComponentProjector = contract.ComponentProjector
 	ComponentAction    = "action"
 )
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -123,7 +122,7 @@ func Print(p *output.Printer, r *Report) error {
 	for _, pr := range r.Projections {
 		name = max(name, len(pr.Name))
 		for _, m := range pr.Models {
-			model, rows = max(model, len(m.Name)), max(rows, len(group(m.Rows)))
+			model, rows = max(model, len(m.Name)), max(rows, len(output.Group(m.Rows)))
 		}
 	}
 	for _, pr := range r.Projections {
@@ -132,11 +131,11 @@ func Print(p *output.Printer, r *Report) error {
 		case len(pr.Stopped) > 0:
 			state = p.Paint(output.Red, "stopped")
 		case !pr.CaughtUp:
-			state = p.Paint(output.Yellow, "lag "+group(pr.Lag))
+			state = p.Paint(output.Yellow, "lag "+output.Group(pr.Lag))
 		}
 		p.Printf("%-*s   %s   %s in %.1f s (%s events/s)\n", name, pr.Name, state, count(pr.Events, "event"), r.Seconds, rate(pr.Events, r.Seconds))
 		for _, m := range pr.Models {
-			p.Printf("  %-*s   %*s %s\n", model, m.Name, rows, group(m.Rows), rowWord(m.Rows))
+			p.Printf("  %-*s   %*s %s\n", model, m.Name, rows, output.Group(m.Rows), rowWord(m.Rows))
 		}
 		for _, s := range pr.Stopped {
 			p.Printf("  %s at position %s: %s\n", p.Paint(output.Red, s.Partition+" stopped"), s.Position, s.Reason)
@@ -160,23 +159,14 @@ func rate(n int64, seconds float64) string {
 	if seconds <= 0 {
 		return "0"
 	}
-	return group(int64(float64(n) / seconds))
-}
-
-// group writes a number with its thousands apart.
-func group(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return output.Group(int64(float64(n) / seconds))
 }
 
 func count(n int64, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return group(n) + " " + what + "s"
+	return output.Group(n) + " " + what + "s"
 }
 
 // progress tells how far the engines are: in place on a terminal, line by line otherwise.
@@ -207,7 +197,7 @@ func (g *progress) tell(r *runner) {
 		}
 	}
 	now := time.Now()
-	line := fmt.Sprintf("%5.0f s   %s   %s/s   lag %s", now.Sub(r.began).Seconds(), count(done, "event"), rate(done-g.last, now.Sub(g.lastTime).Seconds()), group(lag))
+	line := fmt.Sprintf("%5.0f s   %s   %s/s   lag %s", now.Sub(r.began).Seconds(), count(done, "event"), rate(done-g.last, now.Sub(g.lastTime).Seconds()), output.Group(lag))
 	if stopped > 0 {
 		line += "   " + count(int64(stopped), "partition") + " stopped"
 	}

@@ -10,7 +10,9 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -21,6 +23,11 @@ import (
 // ErrFound is what a command returns when it ran and what it found is bad: problems, a failed test. It is printed
 // already; the process ends with exit code 1.
 var ErrFound = errors.New("problems were found")
+
+// CodeError ends the process with an exit code of a command's own, for what it found; all is printed already.
+type CodeError int
+
+func (e CodeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // Format is a form of a command's answer.
 type Format string
@@ -40,11 +47,14 @@ type Printer struct {
 	Format Format
 	// Color is true where Out is a terminal, and neither NO_COLOR nor TERM=dumb is set.
 	Color bool
+	// Terminal is true where Out is a terminal, on which a screen can be drawn again in place.
+	Terminal bool
 }
 
 // New gives a printer that writes text.
 func New(in io.Reader, out, err io.Writer) *Printer {
-	return &Printer{In: in, Out: out, Err: err, Format: Text, Color: isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	terminal := isTerminal(out) && os.Getenv("TERM") != "dumb"
+	return &Printer{In: in, Out: out, Err: err, Format: Text, Terminal: terminal, Color: terminal && os.Getenv("NO_COLOR") == ""}
 }
 
 func isTerminal(w io.Writer) bool {
@@ -128,6 +138,38 @@ func Count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Group writes a number with its thousands apart: 18,220,114.
+func Group(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// Span writes a time span in its two largest units: 2 h 4 m, 3 d, 40 s.
+func Span(d time.Duration) string {
+	seconds := int64(max(d, 0) / time.Second)
+	units := []struct {
+		name string
+		size int64
+	}{{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}}
+	for i, u := range units {
+		n := seconds / u.size
+		if n == 0 && i < len(units)-1 {
+			continue
+		}
+		out := fmt.Sprintf("%d %s", n, u.name)
+		if i < len(units)-1 {
+			if rest := seconds % u.size / units[i+1].size; rest > 0 {
+				out += fmt.Sprintf(" %d %s", rest, units[i+1].name)
+			}
+		}
+		return out
+	}
+	return ""
 }
 
 // Width is where text is wrapped, in characters.

@@ -160,6 +160,11 @@ func hasBroker(all []v1alpha1.EventBroker, name string) bool {
 // missing. The cluster is part of the identity under which tables are owned. It
 // fails with *RefusedError.
 func (w *Workspace) Compile(p manifests.Of[v1alpha1.Projection], cluster string) (*Compiled, error) {
+	return w.CompileWith(p, cluster, func(*compile.Input) error { return nil })
+}
+
+// CompileWith is Compile after more has added what the manifests lack.
+func (w *Workspace) CompileWith(p manifests.Of[v1alpha1.Projection], cluster string, more func(*compile.Input) error) (*Compiled, error) {
 	out := &Compiled{Projection: p}
 	refused := &RefusedError{Projection: p.Name}
 	for _, problem := range w.Problems {
@@ -173,6 +178,9 @@ func (w *Workspace) Compile(p manifests.Of[v1alpha1.Projection], cluster string)
 	}
 	in, objects := around.Input, around.Objects
 	in.Cluster = cluster
+	if err := more(&in); err != nil {
+		return nil, err
+	}
 	for i := range in.Topics {
 		broker := in.Topics[i].Spec.BrokerRef.Name
 		if out.HasBroker = hasBroker(in.Brokers, broker); !out.HasBroker {

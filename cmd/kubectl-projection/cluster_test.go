@@ -1,0 +1,413 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/cluster"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/goldentest"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/workspace"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile"
+)
+
+const (
+	before = "internal/plan/testdata/before.yaml"
+	// next is a revision of another spec than before.yaml's, old one that readers have left.
+	next, old = "b2d10f00aa", "0c5e1f00aa"
+)
+
+var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+
+// world is a cluster with one projection, which a test changes before and while a command runs.
+type world struct {
+	t          *testing.T
+	client     client.Client
+	now        time.Time
+	projection *v1alpha1.Projection
+	active     *contract.Contract
+	pods       map[string]*contract.ProjectorStatus
+	// forbidden makes pods/proxy fail.
+	forbidden bool
+	// steps are what happens while a command waits, one at each look.
+	steps []func()
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	set, err := manifests.Load([]string{before}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws := workspace.New(set)
+	compiled, err := ws.Compile(ws.Projections[0], "c-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, now: noon, projection: ws.Projections[0].Value, active: compiled.Contract, pods: map[string]*contract.ProjectorStatus{}}
+	p := w.projection
+	p.UID, p.Generation = "u-1", 4
+	p.Status = v1alpha1.ProjectionStatus{
+		ObservedGeneration: ptr.To[int64](4), Status: v1alpha1.StatusCaughtUp, Partitions: 3, ActiveRevision: w.active.Revision, TargetRevision: w.active.Revision,
+		Conditions: []metav1.Condition{
+			{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCaughtUp, Message: "every event is applied"},
+			{Type: v1alpha1.ConditionSourceReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReachable},
+			{Type: v1alpha1.ConditionStoreReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReachable},
+		},
+		Revisions: []v1alpha1.RevisionStatus{{Name: w.active.Revision, State: v1alpha1.RevisionActive, Lag: "0", CreatedAt: at(-72), PromotedAt: at(-71)}},
+	}
+	data, err := json.Marshal(w.active)
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic := ws.Topics[0].Value
+	topic.Namespace = p.Namespace
+	topic.Status = v1alpha1.EventTopicStatus{Partitions: 3, CleanupPolicy: "delete", Conditions: []metav1.Condition{
+		{Type: v1alpha1.ConditionReplayPossible, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonFullHistory},
+	}}
+	broker, store := ws.Brokers[0].Value, ws.Stores[0].Value
+	broker.Namespace, store.Namespace = p.Namespace, p.Namespace
+	w.client = fake.NewClientBuilder().WithScheme(cluster.Scheme()).WithStatusSubresource(p).WithObjects(p, topic, broker, store,
+		&appsv1.ControllerRevision{
+			ObjectMeta: w.owned("order-summary-"+w.active.Revision, w.active.Revision), Revision: 1, Data: runtime.RawExtension{Raw: data},
+		}).Build()
+	return w
+}
+
+// at is some hours after noon.
+func at(hours int) *metav1.Time {
+	return &metav1.Time{Time: noon.Add(time.Duration(hours) * time.Hour)}
+}
+
+func (w *world) owned(name, revision string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name: name, Namespace: w.projection.Namespace,
+		Labels: map[string]string{contract.LabelProjection: w.projection.Name, contract.LabelRevision: revision, contract.LabelComponent: contract.ComponentProjector},
+		OwnerReferences: []metav1.OwnerReference{{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: "Projection", Name: w.projection.Name, UID: types.UID("u-1"), Controller: ptr.To(true),
+		}},
+	}
+}
+
+// status changes the status as the operator would.
+func (w *world) status(edit func(*v1alpha1.ProjectionStatus)) {
+	w.t.Helper()
+	p := w.read()
+	edit(&p.Status)
+	if err := w.client.Status().Update(w.t.Context(), p); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// spec changes the spec as a user would.
+func (w *world) spec(edit func(*v1alpha1.ProjectionSpec)) {
+	w.t.Helper()
+	p := w.read()
+	edit(&p.Spec)
+	if err := w.client.Update(w.t.Context(), p); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) read() *v1alpha1.Projection {
+	w.t.Helper()
+	p := new(v1alpha1.Projection)
+	if err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(w.projection), p); err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// building gives the projection a second revision in some state.
+func (w *world) building(state, lag, message string) {
+	w.status(func(s *v1alpha1.ProjectionStatus) {
+		s.Status, s.TargetRevision = v1alpha1.StatusRebuilding, next
+		s.Revisions = append([]v1alpha1.RevisionStatus{{Name: next, State: state, Lag: lag, CreatedAt: at(-1), Message: message}}, s.Revisions...)
+	})
+}
+
+// kept gives it one that readers have left.
+func (w *world) kept(lag string) {
+	w.status(func(s *v1alpha1.ProjectionStatus) {
+		s.Revisions = append(s.Revisions, v1alpha1.RevisionStatus{Name: old, State: v1alpha1.RevisionKept, Lag: lag, CreatedAt: at(-100), PromotedAt: at(-99), KeptUntil: at(1)})
+	})
+}
+
+// promoted is what the operator's status says once readers have moved to next.
+func (w *world) promoted() {
+	w.status(func(s *v1alpha1.ProjectionStatus) {
+		s.ActiveRevision, s.Status = next, v1alpha1.StatusCaughtUp
+		for i := range s.Revisions {
+			switch r := &s.Revisions[i]; r.Name {
+			case next:
+				r.State, r.Message, r.Lag, r.PromotedAt = v1alpha1.RevisionActive, "", "0", &metav1.Time{Time: w.now}
+			case w.active.Revision:
+				r.State, r.KeptUntil = v1alpha1.RevisionKept, &metav1.Time{Time: w.now.Add(time.Hour)}
+			}
+		}
+	})
+}
+
+// pod makes a projector that answers.
+func (w *world) pod(name, revision string, rate float64, partitions ...contract.PartitionStatus) {
+	w.t.Helper()
+	if w.pods[name] == nil {
+		pod := &corev1.Pod{ObjectMeta: w.owned(name, revision), Status: corev1.PodStatus{Phase: corev1.PodRunning}}
+		if err := w.client.Create(w.t.Context(), pod); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.pods[name] = &contract.ProjectorStatus{
+		Projection: contract.Identity{UID: "u-1"}, Revision: revision, Pod: name, EventsPerSecond: rate, Partitions: partitions,
+	}
+}
+
+func partition(n int32, position, end int64, more ...func(*contract.PartitionStatus)) contract.PartitionStatus {
+	ps := contract.PartitionStatus{
+		Topic: "orders", Partition: n, Position: contract.OffsetPosition(position), End: contract.OffsetPosition(end), Lag: end - position, EventTime: noon.Add(-time.Second),
+	}
+	for _, f := range more {
+		f(&ps)
+	}
+	return ps
+}
+
+func (w *world) environment() *environment {
+	return &environment{
+		now: func() time.Time { return w.now },
+		connect: func(f *cluster.Flags) (*cluster.Cluster, error) {
+			if f.Namespace == "" {
+				f.Namespace = w.projection.Namespace
+			}
+			return cluster.New(w.client, f.Namespace, func(_ context.Context, _, pod string) (*contract.ProjectorStatus, error) {
+				if w.forbidden {
+					return nil, apierrors.NewForbidden(schema.GroupResource{Resource: "pods/proxy"}, pod, nil)
+				}
+				return w.pods[pod], nil
+			}), nil
+		},
+		after: func(d time.Duration) <-chan time.Time {
+			w.now = w.now.Add(d)
+			if len(w.steps) > 0 {
+				w.steps[0]()
+				w.steps = w.steps[1:]
+			}
+			c := make(chan time.Time, 1)
+			c <- w.now
+			return c
+		},
+	}
+}
+
+func (w *world) call(args ...string) string {
+	w.t.Helper()
+	var out, errs bytes.Buffer
+	code := execute(w.t.Context(), w.environment(), append([]string{"/usr/local/bin/kubectl-projection"}, args...), strings.NewReader(""), &out, &errs)
+	got := fmt.Sprintf("$ kubectl projection %s\n%s", strings.Join(args, " "), out.String())
+	if errs.Len() > 0 {
+		got += "-- standard error\n" + errs.String()
+	}
+	p := w.read()
+	return got + fmt.Sprintf("-- exit code %d; replayToken %q, activeRevision %q\n", code, p.Spec.ReplayToken, p.Spec.Rollout.ActiveRevision)
+}
+
+// manual makes humans promote.
+func manual(s *v1alpha1.ProjectionSpec) { s.Rollout.Promotion = v1alpha1.PromotionManual }
+
+// TestClusterScreens holds what a user sees of a cluster, and what is written to it.
+func TestClusterScreens(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		args  []string
+		given func(*world)
+	}{
+		{"status", []string{"status", "order-summary"}, func(w *world) {
+			w.pod("order-summary-a", w.active.Revision, 12, partition(0, 8112400, 8112402), partition(1, 5, 5), partition(2, 7, 7))
+		}},
+		{"status-stopped", []string{"status", "order-summary"}, func(w *world) {
+			w.status(func(s *v1alpha1.ProjectionStatus) {
+				s.Status = v1alpha1.StatusStalled
+				s.Conditions[0].Status, s.Conditions[0].Reason = metav1.ConditionFalse, v1alpha1.ReasonHandlerError
+				s.Conditions[0].Message = "Partition orders/1 stopped at position 7020118: event.price is a string, expected a number"
+				s.Conditions[2].Status, s.Conditions[2].Reason, s.Conditions[2].Message = metav1.ConditionFalse, v1alpha1.ReasonUnreachable, "the database does not answer"
+			})
+			w.building(v1alpha1.RevisionQueued, "", "projection route-stats of ReadStore reads is built first")
+			w.kept("0")
+			w.pod("order-summary-a", w.active.Revision, 12, partition(0, 8112400, 8112402), partition(1, 7020118, 8100551, func(ps *contract.PartitionStatus) {
+				ps.EventTime = noon.Add(-2*time.Hour - 4*time.Minute)
+				ps.Stopped = &contract.Stop{Position: "7020118", Reason: "HandlerError", Path: "models[order_summary].handlers[line-added].add.total",
+					Message: "event.price is a string, expected a number: fix the handler, or add an upcast on EventTopic orders", Since: noon.Add(-2 * time.Hour)}
+			}), partition(2, 100, 1300, func(ps *contract.PartitionStatus) { ps.Waiting = "the store does not answer" }))
+		}},
+		{"status-no-rights", []string{"status", "order-summary"}, func(w *world) {
+			w.pod("order-summary-a", w.active.Revision, 0)
+			w.forbidden = true
+		}},
+		{"status-missing", []string{"status", "order-summry"}, nil},
+		{"revisions", []string{"revisions", "order-summary"}, func(w *world) {
+			w.building(v1alpha1.RevisionReady, "<100", "waits for rollout.activeRevision")
+			w.kept("<1k")
+		}},
+		{"revisions-none", []string{"revisions", "order-summary"}, func(w *world) {
+			w.status(func(s *v1alpha1.ProjectionStatus) { s.Revisions = nil })
+		}},
+		{"promote", []string{"promote", "order-summary"}, func(w *world) { w.spec(manual); w.building(v1alpha1.RevisionReady, "<100", "") }},
+		{"promote-wait", []string{"promote", "order-summary", "b2d", "--wait", "--timeout", "10s"}, func(w *world) {
+			w.spec(manual)
+			w.building(v1alpha1.RevisionReady, "<100", "")
+			w.steps = []func(){func() {}, w.promoted}
+		}},
+		{"promote-timeout", []string{"promote", "order-summary", "--wait", "--timeout", "3s"}, func(w *world) { w.spec(manual); w.building(v1alpha1.RevisionReady, "0", "") }},
+		{"promote-building", []string{"promote", "order-summary"}, func(w *world) { w.spec(manual); w.building(v1alpha1.RevisionBuilding, "<1M", "") }},
+		{"promote-active", []string{"promote", "order-summary"}, nil},
+		{"promote-unknown", []string{"promote", "order-summary", "ffff"}, nil},
+		{"promote-automatic", []string{"promote", "order-summary"}, func(w *world) {
+			w.building(v1alpha1.RevisionReady, "0", "view order_summary would lose lines: consent to BreakReaders")
+		}},
+		{"promote-unpin", []string{"promote", "order-summary"}, func(w *world) {
+			w.spec(func(s *v1alpha1.ProjectionSpec) { s.Rollout.ActiveRevision = w.active.Revision })
+			w.building(v1alpha1.RevisionReady, "0", "")
+		}},
+		{"rollback", []string{"rollback", "order-summary"}, func(w *world) { w.kept("0") }},
+		{"rollback-behind", []string{"rollback", "order-summary", "--to", old}, func(w *world) { w.kept("<1M") }},
+		{"rollback-none", []string{"rollback", "order-summary"}, nil},
+		{"rollback-forward", []string{"rollback", "order-summary", "--to", next}, func(w *world) { w.building(v1alpha1.RevisionReady, "0", "") }},
+		{"replay", []string{"replay", "order-summary"}, nil},
+		{"replay-again", []string{"replay", "order-summary", "--token", "once"}, func(w *world) { w.spec(func(s *v1alpha1.ProjectionSpec) { s.ReplayToken = "once" }) }},
+		{"replay-watch", []string{"replay", "order-summary", "--token", "fix", "--watch"}, func(w *world) {
+			w.pod("order-summary-a", w.active.Revision, 12, partition(0, 6000000, 6000000), partition(1, 6000000, 6000014), partition(2, 6000000, 6000000))
+			figures := func(position int64) func() {
+				return func() {
+					w.pod("order-summary-b", next, 81300, partition(0, position, 6000000), partition(1, position, 6000014), partition(2, position, 6000000))
+				}
+			}
+			w.steps = []func(){
+				func() {
+					w.building(v1alpha1.RevisionBuilding, ">1M", "")
+					w.status(func(s *v1alpha1.ProjectionStatus) { s.Revisions[0].Attempt = "fix" })
+				},
+				figures(3800000), figures(3810000), figures(5990000),
+				func() {
+					w.status(func(s *v1alpha1.ProjectionStatus) {
+						s.Revisions[0].State, s.Revisions[0].Lag = v1alpha1.RevisionPromoting, "0"
+					})
+				},
+				w.promoted,
+			}
+		}},
+		{"plan-cluster", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
+			w.pod("order-summary-a", w.active.Revision, 12, partition(0, 6000000, 6000000), partition(1, 6000000, 6000014), partition(2, 6220000, 6220000))
+		}},
+		{"plan-trimmed", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "markdown"}, func(w *world) {
+			topic := new(v1alpha1.EventTopic)
+			if err := w.client.Get(w.t.Context(), client.ObjectKey{Namespace: "shop", Name: "orders"}, topic); err != nil {
+				w.t.Fatal(err)
+			}
+			topic.Status.Conditions[0] = metav1.Condition{Type: v1alpha1.ConditionReplayPossible, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonEventsTrimmed,
+				Message: "the first events of 2 partitions are gone"}
+			if err := w.client.Update(w.t.Context(), topic); err != nil {
+				w.t.Fatal(err)
+			}
+		}},
+		{"plan-kept", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
+			w.record("testdata/plan/changed.yaml")
+		}},
+		{"plan-json", []string{"plan", "-f", "testdata/plan/same.yaml", "-o", "json"}, nil},
+		{"plan-wrong-flag", []string{"plan", "--agianst", "x"}, nil},
+		{"plan-help", []string{"plan", "--help"}, nil},
+		{"promote-help", []string{"promote", "--help"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			if c.given != nil {
+				c.given(w)
+			}
+			goldentest.Equal(t, filepath.Join("testdata", "cluster", c.name+".golden"), w.call(c.args...))
+		})
+	}
+}
+
+// record makes the revision of a manifest one that is kept.
+func (w *world) record(file string) {
+	w.t.Helper()
+	set, err := manifests.Load([]string{file, before}, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ws := workspace.New(set)
+	compiled, err := ws.Compile(ws.Projections[0], "c-1")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	// An attempt of it: the name alone does not tell that the rows are the same.
+	compile.Rename(compiled.Contract, "earlier")
+	data, err := json.Marshal(compiled.Contract)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	name := compiled.Contract.Revision
+	if err := w.client.Create(w.t.Context(), &appsv1.ControllerRevision{
+		ObjectMeta: w.owned("order-summary-"+name, name), Revision: 2, Data: runtime.RawExtension{Raw: data},
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.status(func(s *v1alpha1.ProjectionStatus) {
+		s.Revisions = append(s.Revisions, v1alpha1.RevisionStatus{Name: name, State: v1alpha1.RevisionKept, KeptUntil: at(1)})
+	})
+}
+
+// TestCompletion completes names from the cluster, and says nothing where there is none.
+func TestCompletion(t *testing.T) {
+	if got := newWorld(t).call("__complete", "promote", ""); !strings.Contains(got, "order-summary\n") {
+		t.Error(got)
+	}
+}
+
+// TestContractOfAnOlderRelease: without ControllerRevisions, what is mounted says what runs.
+func TestContractOfAnOlderRelease(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	if err := w.client.DeleteAllOf(ctx, &appsv1.ControllerRevision{}, client.InNamespace("shop")); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.call("plan", "-f", "testdata/plan/same.yaml"); !strings.Contains(got, "is not in the cluster") || !strings.Contains(got, "exit code 1") {
+		t.Error(got)
+	}
+	data, _ := json.Marshal(w.active)
+	d := &appsv1.Deployment{ObjectMeta: w.owned("order-summary", w.active.Revision)}
+	d.Spec.Template.Spec.Volumes = []corev1.Volume{{Name: "contract", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+		LocalObjectReference: corev1.LocalObjectReference{Name: "order-summary"},
+	}}}}
+	for _, o := range []client.Object{d, &corev1.ConfigMap{
+		ObjectMeta: w.owned("order-summary", w.active.Revision), Data: map[string]string{contract.ContractKey: string(data)},
+	}} {
+		if err := w.client.Create(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.call("plan", "-f", "testdata/plan/same.yaml"); !strings.Contains(got, "nothing to do (active: "+w.active.Revision+")") {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,144 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/cluster"
+	"github.com/projectionist-dev/projectionist/contract"
+)
+
+// View is what is known of a projection at one moment. Its JSON form is stable: fields are added, never changed.
+type View struct {
+	Namespace  string                     `json:"namespace"`
+	Name       string                     `json:"name"`
+	Generation int64                      `json:"generation"`
+	Status     v1alpha1.ProjectionStatus  `json:"status"`
+	Projectors []contract.ProjectorStatus `json:"projectors,omitempty"`
+	// Note says why there are no exact figures.
+	Note string `json:"note,omitempty"`
+
+	store string
+	now   time.Time
+}
+
+// Read asks the API server and, where exact is set and that is allowed, the projectors.
+func Read(ctx context.Context, c *cluster.Cluster, name string, exact bool, now time.Time) (*View, error) {
+	p, err := c.Projection(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	v := &View{Namespace: p.Namespace, Name: p.Name, Generation: p.Generation, Status: p.Status, store: p.Spec.StoreRef.Name, now: now}
+	slices.SortStableFunc(v.Status.Revisions, func(a, b v1alpha1.RevisionStatus) int { return cmp.Compare(order(a.State), order(b.State)) })
+	if !exact {
+		return v, nil
+	}
+	v.Projectors, err = c.Projectors(ctx, p)
+	switch {
+	case cluster.Forbidden(err):
+		v.Note = "no exact figures per partition: they need the rights to list pods and to get pods/proxy"
+	case err != nil:
+		v.Note = "no exact figures per partition: the projectors could not be asked through the API server"
+	}
+	slices.SortFunc(v.Projectors, func(a, b contract.ProjectorStatus) int { return strings.Compare(a.Pod, b.Pod) })
+	return v, nil
+}
+
+// order puts the revision that readers see first, then what is built, then what is kept.
+func order(state string) int {
+	switch state {
+	case v1alpha1.RevisionActive:
+		return 0
+	case v1alpha1.RevisionKept, v1alpha1.RevisionDiscarding:
+		return 2
+	}
+	return 1
+}
+
+// Revision finds one by name, nil where there is none.
+func (v *View) Revision(name string) *v1alpha1.RevisionStatus {
+	for i := range v.Status.Revisions {
+		if v.Status.Revisions[i].Name == name {
+			return &v.Status.Revisions[i]
+		}
+	}
+	return nil
+}
+
+func (v *View) condition(kind string) (status, reason, message string) {
+	for _, c := range v.Status.Conditions {
+		if c.Type == kind {
+			return string(c.Status), c.Reason, c.Message
+		}
+	}
+	return "", "", ""
+}
+
+// progress is how far one revision is, by what its projectors say.
+type progress struct {
+	partitions  int
+	done, end   int64
+	lag         int64
+	perSecond   float64
+	left        time.Duration
+	leftIsKnown bool
+}
+
+func (v *View) progress(revision string) progress {
+	var out progress
+	for i := range v.Projectors {
+		s := &v.Projectors[i]
+		if s.Revision != revision {
+			continue
+		}
+		out.perSecond += s.EventsPerSecond
+		for _, ps := range s.Partitions {
+			out.partitions++
+			out.lag += ps.Lag
+			position, err1 := ps.Position.Offset()
+			end, err2 := ps.End.Offset()
+			if err1 == nil && err2 == nil {
+				out.done += min(position, end)
+				out.end += end
+			}
+		}
+	}
+	// Below one event a second the rest is anybody's guess.
+	if out.perSecond >= 1 {
+		out.left, out.leftIsKnown = time.Duration(float64(out.lag)/out.perSecond*float64(time.Second)), true
+	}
+	return out
+}
+
+// percent is 100 only at the end.
+func (p progress) percent() int {
+	if p.end == 0 || p.lag == 0 {
+		return 100
+	}
+	return min(99, int(p.done*100/p.end))
+}
+
+// short writes a number in three digits: 18.2M, 981k, 14.
+func short(n int64) string {
+	units := []struct {
+		size   float64
+		letter string
+	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}}
+	for _, u := range units {
+		if x := float64(n) / u.size; x >= 1 {
+			if x >= 100 {
+				return fmt.Sprintf("%.0f%s", x, u.letter)
+			}
+			return fmt.Sprintf("%.1f%s", x, u.letter)
+		}
+	}
+	return fmt.Sprint(n)
+}

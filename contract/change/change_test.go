@@ -1,0 +1,77 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package change
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile"
+)
+
+// made gives the contract of a model with two columns, after an edit.
+func made(edit func(*contract.Contract)) *contract.Contract {
+	c := &contract.Contract{
+		Version: contract.Version, Topics: []contract.Topic{{Name: "t", BrokerTopic: "t", Format: "JSON"}},
+		Models: []contract.Model{{
+			Name: "m", Key: []string{"k"}, Columns: []contract.Column{{Name: "k", Type: "text"}, {Name: "n", Type: "int32"}},
+			Handlers: []contract.Handler{{Name: "h", Topic: "t", OnAbsent: "Create", Key: map[string]string{"k": "event.k"}, Add: map[string]string{"n": "1"}}},
+		}},
+	}
+	if edit != nil {
+		edit(c)
+	}
+	c.DataHash = compile.DataHash(c)
+	compile.Rename(c, "")
+	return c
+}
+
+func TestViews(t *testing.T) {
+	from := made(nil)
+	to := made(func(c *contract.Contract) {
+		c.Models[0].Columns = []contract.Column{{Name: "k", Type: "text", Native: "citext"}, {Name: "x", Type: "bool"}}
+		c.Models[0].Handlers[0].Add = nil
+		c.Models = append(c.Models, contract.Model{Name: "o", Key: []string{"k"}, Columns: c.Models[0].Columns})
+	})
+	got := Between(from, to)
+	want := []View{
+		{Name: "m", Added: []Column{{"x", "bool"}}, Lost: []Column{{"n", "int32"}}, Retyped: []Retyped{{"k", "text", "citext"}}},
+		{Name: "o", Created: true},
+	}
+	if diff := cmp.Diff(want, got.Views); got.Class != BreaksReaders || diff != "" {
+		t.Errorf("%s %s", got.Class, diff)
+	}
+	if back := Between(to, from); back.Class != BreaksReaders || !back.Views[1].Dropped {
+		t.Errorf("%+v", back)
+	}
+}
+
+// TestAim: tokens that count as done ask for nothing, and a spec that is there is gone back to.
+func TestAim(t *testing.T) {
+	running, kept := made(nil), made(func(c *contract.Contract) { c.Models[0].Handlers[0].Add["n"] = "2" })
+	compile.Rename(running, "first")
+	others := []Revision{{Contract: kept}}
+	for _, c := range []struct {
+		name  string
+		fresh *contract.Contract
+		token string
+		want  string
+		class Class
+	}{
+		{"the same", made(nil), "first", running.Revision, NothingToDo},
+		{"the token taken away", made(nil), "", running.Revision, NothingToDo},
+		{"a token of before", made(nil), "zeroth", running.Revision, NothingToDo},
+		{"another token", made(nil), "second", compile.AttemptRevision(running.DataHash, "second"), NewRevision},
+		{"what is kept", made(func(c *contract.Contract) { c.Models[0].Handlers[0].Add["n"] = "2" }), "", kept.Revision, NewRevision},
+		{"what is kept, with a token", made(func(c *contract.Contract) { c.Models[0].Handlers[0].Add["n"] = "2" }), "first",
+			compile.AttemptRevision(kept.DataHash, "first"), NewRevision},
+	} {
+		Aim(&Revision{Contract: running, Attempts: []string{"zeroth"}}, others, c.fresh, c.token)
+		if got := Between(running, c.fresh); c.fresh.Revision != c.want || got.Class != c.class {
+			t.Errorf("%s: revision %s, %s, want %s, %s", c.name, c.fresh.Revision, got.Class, c.want, c.class)
+		}
+	}
+}
