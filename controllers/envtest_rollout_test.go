@@ -378,3 +378,18 @@ func TestReadersWouldBreak(t *testing.T) {
 		t.Errorf("Deployments of %v", got)
 	}
 }
+
+// What a hand deletes, or an older release did not have, is made again from what is left, and readers do not notice.
+func TestLostRecords(t *testing.T) {
+	w := newWorld(t)
+	a := w.running().Status.ActiveRevision
+	for _, lose := range []client.Object{&appsv1.ControllerRevision{}, &corev1.ConfigMap{}} {
+		w.must(w.c.DeleteAllOf(w.ctx, lose, client.InNamespace(w.ns), client.MatchingLabels{resources.LabelManagedBy: resources.ManagedBy}))
+		w.settle()
+		p := w.projection()
+		w.wants(p, "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
+		if got := w.records(); p.Status.ActiveRevision != a || w.serves() != a || len(got) != 1 || got[0] != a || len(w.deployments()) != 1 {
+			t.Errorf("%T: %+v, records %v", lose, p.Status, got)
+		}
+	}
+}

@@ -107,9 +107,7 @@ func TestBounds(t *testing.T) {
 				return
 			}
 			switch {
-			case s.Type == "string" && s.Format == "date-time":
-				// Its form bounds it.
-			case s.Type == "string" && len(s.Enum) == 0 && s.MaxLength == nil:
+			case s.Type == "string" && len(s.Enum) == 0 && s.Format != "date-time" && s.MaxLength == nil:
 				t.Errorf("%s: no maxLength", path)
 			case s.Type == "array" && s.MaxItems == nil:
 				t.Errorf("%s: no maxItems", path)

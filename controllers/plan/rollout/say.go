@@ -5,6 +5,7 @@ package rollout
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -239,7 +240,7 @@ func far(s progress.Snapshot) string {
 func count(n int64) string {
 	switch {
 	case n < 10_000:
-		return fmt.Sprint(n)
+		return strconv.FormatInt(n, 10)
 	case n < 1_000_000:
 		return fmt.Sprintf("%dk", n/1000)
 	}

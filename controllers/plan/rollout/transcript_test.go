@@ -27,7 +27,9 @@ type transcript struct {
 	last string
 }
 
-func (x *transcript) note(format string, args ...any) { fmt.Fprintf(x, "# "+format+"\n", args...) }
+func (x *transcript) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(x, "# "+format+"\n", args...)
+}
 
 // run lets n ticks pass.
 func (x *transcript) run(n int) {
@@ -35,7 +37,7 @@ func (x *transcript) run(n int) {
 		x.s.pass()
 		line := x.line()
 		if line != x.last {
-			fmt.Fprintf(x, "%4d %s\n", x.s.tick, line)
+			_, _ = fmt.Fprintf(x, "%4d %s\n", x.s.tick, line)
 			x.last = line
 		}
 		x.s.advance()
