@@ -335,7 +335,7 @@ func TestClusterScreens(t *testing.T) {
 			w.record("testdata/plan/changed.yaml")
 		}},
 		{"plan-json", []string{"plan", "-f", "testdata/plan/same.yaml", "-o", "json"}, nil},
-		{"plan-wrong-flag", []string{"plan", "--agianst", "x"}, nil},
+		{"plan-wrong-flag", []string{"plan", "--before", "x"}, nil},
 		{"plan-help", []string{"plan", "--help"}, nil},
 		{"promote-help", []string{"promote", "--help"}, nil},
 	} {

@@ -32,10 +32,11 @@ func statusCommand(env *environment, p *output.Printer) *cobra.Command {
 			}
 			if watch && p.Format == output.Text {
 				err := env.follow(cmd.Context(), p, c, args[0], &w, func(*status.View) bool { return false })
-				if cmd.Context().Err() != nil {
-					return nil // Ctrl-C is how it ends
+				// Ctrl-C is how it ends.
+				if cmd.Context().Err() == nil {
+					return err
 				}
-				return err
+				return nil
 			}
 			return show(cmd.Context(), env, p, c, args[0], true, status.Print)
 		},

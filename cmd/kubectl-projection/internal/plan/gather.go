@@ -31,7 +31,7 @@ func Offline(now, before *workspace.Workspace) ([]*Plan, error) {
 		}
 		plan, err := offline(now, before, p, was)
 		if err != nil {
-			return nil, fmt.Errorf("Projection %s: %w", p.Name, err)
+			return nil, fmt.Errorf("projection %s: %w", p.Name, err)
 		}
 		out = append(out, plan)
 	}
@@ -106,7 +106,7 @@ func Online(ctx context.Context, now *workspace.Workspace, c *cluster.Cluster) (
 		p.Value.Namespace = in.Namespace
 		plan, err := online(ctx, now, &in, p)
 		if err != nil {
-			return nil, fmt.Errorf("Projection %s/%s: %w", in.Namespace, p.Name, err)
+			return nil, fmt.Errorf("projection %s/%s: %w", in.Namespace, p.Name, err)
 		}
 		out = append(out, plan)
 	}

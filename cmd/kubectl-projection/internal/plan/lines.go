@@ -206,7 +206,7 @@ func (p *Plan) rolloutLines() []string {
 	}
 	kept := fmt.Sprintf("%s is kept %s for a rollback", p.Active, output.Span(time.Duration(r.KeepSeconds)*time.Second))
 	if r.KeepSeconds == 0 || r.KeepRevisions == 0 {
-		kept = fmt.Sprintf("%s is dropped at once: there is no way back but another build", p.Active)
+		kept = p.Active + " is dropped at once: there is no way back but another build"
 	}
 	out := []string{"promotion " + when + "; then " + kept}
 	if p.Class == change.BreaksReaders {

@@ -115,14 +115,15 @@ func news(v *View) string {
 
 // Arrived says what a promotion came to: since when readers see the revision, and what is kept.
 func Arrived(p *output.Printer, v *View, revision string) {
-	s := "readers see " + revision
+	seen := "readers see " + revision
 	if r := v.Revision(revision); r != nil && r.PromotedAt != nil {
-		s += " since " + r.PromotedAt.UTC().Format("15:04:05")
+		seen += " since " + r.PromotedAt.UTC().Format("15:04:05")
 	}
+	parts := []string{seen}
 	for _, r := range v.Status.Revisions {
 		if r.State == v1alpha1.RevisionKept && r.KeptUntil != nil {
-			s += fmt.Sprintf("; %s is kept for a rollback until %s", r.Name, minute(r.KeptUntil.Time))
+			parts = append(parts, fmt.Sprintf("%s is kept for a rollback until %s", r.Name, minute(r.KeptUntil.Time)))
 		}
 	}
-	p.Printf("%s\n", p.Paint(output.Green, s))
+	p.Printf("%s\n", p.Paint(output.Green, strings.Join(parts, "; ")))
 }

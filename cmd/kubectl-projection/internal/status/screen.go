@@ -38,7 +38,7 @@ func Print(p *output.Printer, v *View) {
 	neighbour(p, v, "Store", v1alpha1.ConditionStoreReady, v.store+"   ")
 	title := "Revision"
 	for i := range v.Status.Revisions {
-		p.Printf("%-9s %s\n", title, describe(v, &v.Status.Revisions[i]))
+		p.Printf("%-9s %s\n", title, describe(&v.Status.Revisions[i]))
 		if m := v.Status.Revisions[i].Message; m != "" {
 			p.Printf("%s", output.Wrap(m, 21))
 		}
@@ -77,7 +77,7 @@ func neighbour(p *output.Printer, v *View, title, condition, name string) {
 }
 
 // describe says in a line how a revision is.
-func describe(v *View, r *v1alpha1.RevisionStatus) string {
+func describe(r *v1alpha1.RevisionStatus) string {
 	s := r.Name + " " + strings.ToLower(r.State)
 	switch {
 	case r.State == v1alpha1.RevisionActive && r.PromotedAt != nil:

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -140,5 +141,5 @@ func short(n int64) string {
 			return fmt.Sprintf("%.1f%s", x, u.letter)
 		}
 	}
-	return fmt.Sprint(n)
+	return strconv.FormatInt(n, 10)
 }
