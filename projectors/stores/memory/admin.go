@@ -77,6 +77,7 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 		if err := r.reindex(c); err != nil {
 			return facts, err
 		}
+		r.contract = c
 		facts.Adopted = p.uid != c.Projection.UID
 	}
 	p.uid = c.Projection.UID
@@ -93,7 +94,7 @@ func newRevision(c *contract.Contract, starts []stores.Start) (*revision, error)
 		return nil, invalid("%v", err)
 	}
 	r := &revision{
-		dataHash: c.DataHash, models: models,
+		contract: c, dataHash: c.DataHash, models: models,
 		counts: map[string]int32{}, positions: map[event.TopicPartition]*stores.Claim{},
 	}
 	for range models {

@@ -55,6 +55,7 @@ type projection struct {
 }
 
 type revision struct {
+	contract  *contract.Contract // as it was prepared last
 	dataHash  string
 	models    []fold.Model
 	rows      []map[string][]value.Value // by model and key
