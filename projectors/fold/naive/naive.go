@@ -4,6 +4,8 @@
 package naive
 
 import (
+	"iter"
+	"maps"
 	"slices"
 
 	"github.com/projectionist-dev/projectionist/contract/value"
@@ -68,6 +70,13 @@ func (s *State) Rows(model int) [][]value.Value {
 	return out
 }
 
+// Len is the number of a model's rows.
+func (s *State) Len(model int) int { return len(s.rows[model]) }
+
+// All gives a model's rows by Key, in no order. They must not be modified, and
+// the state must not change while it is ranged over.
+func (s *State) All(model int) iter.Seq2[string, []value.Value] { return maps.All(s.rows[model]) }
+
 // Apply applies the effects of one event in order, all or none. It fails with
 // *fold.OverflowError or *fold.RowError.
 func (s *State) Apply(effects ...fold.Effect) error {
@@ -117,12 +126,8 @@ func (e *event) apply(effects []fold.Effect) error {
 		if err := e.finish(f.Model); err != nil {
 			return err
 		}
-		for _, row := range e.Rows(f.Model) {
-			if !matches(f, row) {
-				continue
-			}
-			key := e.keyOf(f.Model, row)
-			if err := e.one(f, Key(key), key); err != nil {
+		for _, k := range e.matching(f) {
+			if err := e.one(f, k, e.keyOf(f.Model, e.rows[f.Model][k])); err != nil {
 				return err
 			}
 		}
@@ -144,6 +149,18 @@ func (s *State) keyOf(model int, row []value.Value) []value.Value {
 		key = append(key, row[c])
 	}
 	return key
+}
+
+// matching gives the keys of the rows that a fan-out touches, in order.
+func (s *State) matching(f *fold.Effect) []string {
+	var out []string
+	for k, row := range s.rows[f.Model] {
+		if matches(f, row) {
+			out = append(out, k)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func matches(f *fold.Effect, row []value.Value) bool {
