@@ -72,6 +72,7 @@ func newRoot(name string, p *output.Printer) *cobra.Command {
 		testCommand(p),
 		previewCommand(p),
 		runCommand(p),
+		verifyCommand(p),
 	)
 	return root
 }

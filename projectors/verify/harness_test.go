@@ -26,6 +26,8 @@ type world struct {
 	testing.TB
 	broker  *sourcememory.Broker
 	log     *sourcememory.Log
+	admin   stores.Admin
+	// store is where the rows are, unless another one was given.
 	store   *memory.Store
 	c       *contract.Contract
 	program *handlers.Program
@@ -38,12 +40,21 @@ type world struct {
 // newWorld prepares a contract's tables, its topics having n partitions.
 func newWorld(t testing.TB, c *contract.Contract, n int32) *world {
 	t.Helper()
+	s := memory.New()
+	w := newWorldOn(t, c, n, s.Admin(), s.Writer(c))
+	w.store = s
+	return w
+}
+
+// newWorldOn is newWorld on another store than the one in memory.
+func newWorldOn(t testing.TB, c *contract.Contract, n int32, admin stores.Admin, writer stores.Writer) *world {
+	t.Helper()
 	program, err := handlers.Compile(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{
-		TB: t, broker: sourcememory.NewBroker(), store: memory.New(), c: c, program: program,
+		TB: t, broker: sourcememory.NewBroker(), admin: admin, writer: writer, c: c, program: program,
 		claims: map[event.TopicPartition]stores.Claim{}, feed: map[event.TopicPartition][]event.Record{},
 	}
 	for _, topic := range c.Topics {
@@ -61,10 +72,9 @@ func newWorld(t testing.TB, c *contract.Contract, n int32) *world {
 			starts = append(starts, stores.Start{TopicPartition: event.TopicPartition{Topic: topic.Name, Partition: i}, TopicID: infos[topic.Name].ID})
 		}
 	}
-	if _, err := w.store.Admin().Prepare(t.Context(), c, starts); err != nil {
+	if _, err := admin.Prepare(t.Context(), c, starts); err != nil {
 		t.Fatal(err)
 	}
-	w.writer = w.store.Writer(c)
 	var tps []event.TopicPartition
 	for _, s := range starts {
 		tps = append(tps, s.TopicPartition)
@@ -131,7 +141,7 @@ func (w *world) applied(tp event.TopicPartition, records ...event.Record) {
 
 func (w *world) options() verify.Options {
 	return verify.Options{
-		Log: w.log, Store: w.store.Admin().(stores.Snapshotter), Contract: w.c, Program: w.program, Differences: 10, Patience: 5 * time.Second,
+		Log: w.log, Store: w.admin.(stores.Snapshotter), Contract: w.c, Program: w.program, Differences: 10, Patience: 5 * time.Second,
 	}
 }
 
