@@ -24,9 +24,9 @@ import (
 // world is a broker, a store, and a projector that takes a step when it is told to.
 type world struct {
 	testing.TB
-	broker  *sourcememory.Broker
-	log     *sourcememory.Log
-	admin   stores.Admin
+	broker *sourcememory.Broker
+	log    *sourcememory.Log
+	admin  stores.Admin
 	// store is where the rows are, unless another one was given.
 	store   *memory.Store
 	c       *contract.Contract

@@ -84,7 +84,10 @@ func TestDifferences(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	// One event applied twice is found: the log of that order says so.
-	w.meddle(key(3), func(row []value.Value) []value.Value { row[5] = append(slices.Clone(row[5].([]value.Value)), int64(3)); return row })
+	w.meddle(key(3), func(row []value.Value) []value.Value {
+		row[5] = append(slices.Clone(row[5].([]value.Value)), int64(3))
+		return row
+	})
 	if m := w.verify().Models[0]; m.Changed != 2 {
 		t.Errorf("%+v", m)
 	}
@@ -98,7 +101,11 @@ func TestSample(t *testing.T) {
 		w.meddle([]value.Value{row[0], row[1]}, alter)
 	}
 	all := w.verify(func(o *verify.Options) { o.Differences = 1000 }).Models[0]
-	half := w.verify(func(o *verify.Options) { o.Differences = 1000; o.Sample = verify.Buckets / 2; o.MaxRows = 2 * len(all.Differences) * 3 / 4 }).Models[0]
+	half := w.verify(func(o *verify.Options) {
+		o.Differences = 1000
+		o.Sample = verify.Buckets / 2
+		o.MaxRows = 2 * len(all.Differences) * 3 / 4
+	}).Models[0]
 	again := w.verify(func(o *verify.Options) { o.Differences = 1000; o.Sample = verify.Buckets / 2 }).Models[0]
 	if half.Differing() == 0 || half.Differing() >= all.Differing() || half.Compared() != half.Differing() || len(again.Differences) != len(half.Differences) {
 		t.Errorf("%d of %d differ in a sample of half", half.Differing(), all.Differing())
@@ -236,9 +243,9 @@ func TestRefused(t *testing.T) {
 				if op != "Fetch" {
 					return nil
 				}
-				return &sources.Unreachable{Address: "broker", Err: errors.New("gone")}
+				return &sources.Unreachable{Address: "b1", Err: errors.New("gone")}
 			})
-		}, "LogUnreadable: broker broker cannot be reached"},
+		}, "LogUnreadable: broker b1 cannot be reached"},
 		{"no tables", func(_ *world, o *verify.Options) { o.Store = memory.New().Admin().(stores.Snapshotter) }, "NotPrepared"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -296,5 +303,22 @@ func TestLeftOut(t *testing.T) {
 	}
 	if r = w.verify(func(o *verify.Options) { o.Arrival = map[string][]string{"total": {"n"}} }); !r.Equal() || r.Models[1].LeftOut[0].Column != "" {
 		t.Errorf("%+v", r.Models[1])
+	}
+}
+
+// TestChanceRefuses: where chance decides which event is refused, another one may be here, which says nothing of the rows.
+func TestChanceRefuses(t *testing.T) {
+	c := orders()
+	c.Models[1].Order = "Arrival"
+	c.Models[1].Columns[1].Max = ptr("8")
+	c.Models[1].Handlers[0].Key = map[string]string{"day": "1"}
+	c.Models[1].Handlers[0].Add = map[string]string{"n": "int(event.n) - 10"}
+	w := newWorld(t, c, 2)
+	for _, n := range []int{18, 3, 12} { // 8, 1, 3; but in the order of partitions 8, 10
+		w.applied(order("line", n))
+	}
+	r := w.verify(func(o *verify.Options) { o.Arrival = map[string][]string{"total": nil} })
+	if m := r.Models[1]; !r.Equal() || m.Compared() != 0 || len(m.LeftOut) != 1 || !strings.Contains(m.LeftOut[0].Why, "refused") || r.Models[0].Equal != 3 {
+		t.Errorf("%+v", r)
 	}
 }

@@ -64,7 +64,7 @@ func Verify(ctx context.Context, p *output.Printer, o VerifyOptions) (err error)
 	}
 	defer func() { err = errors.Join(err, pl.close()) }()
 	began := time.Now()
-	vo, err := pl.compared(ctx, o)
+	vo, err := pl.compared(ctx)
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func theProjection(w *workspace.Workspace, name string) (out manifests.Of[v1alph
 }
 
 // compared reaches store and broker, and says what is to be compared.
-func (p *plan) compared(ctx context.Context, o VerifyOptions) (*verify.Options, error) {
+func (p *plan) compared(ctx context.Context) (*verify.Options, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("nothing answered for %s", startTimeout))
 	defer cancel()
 	one := p.projections[0]

@@ -207,12 +207,11 @@ func (m *VerifyModelReport) printDifference(p *output.Printer, d verify.Differen
 		name string
 		row  []value.Value
 	}{{"log  ", d.Log}, {"table", d.Table}} {
-		switch {
-		case side.row == nil:
-			p.Printf("    %s   no row\n", side.name)
-		default:
-			p.Printf("    %s   %s\n", side.name, v.Rest(side.row))
+		text := "no row"
+		if side.row != nil {
+			text = v.Rest(side.row)
 		}
+		p.Printf("    %s   %s\n", side.name, text)
 	}
 }
 
