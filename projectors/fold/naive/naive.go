@@ -81,9 +81,6 @@ func (s *State) All(model int) iter.Seq2[string, []value.Value] { return maps.Al
 // *fold.OverflowError or *fold.RowError.
 func (s *State) Apply(effects ...fold.Effect) error {
 	e := &event{State: s, before: make([]map[string][]value.Value, len(s.models)), open: make([]map[string]bool, len(s.models))}
-	for i := range s.models {
-		e.before[i], e.open[i] = map[string][]value.Value{}, map[string]bool{}
-	}
 	if err := e.apply(effects); err != nil {
 		for model, rows := range e.before {
 			for k, row := range rows {
@@ -178,11 +175,17 @@ func (e *event) one(f *fold.Effect, k string, key []value.Value) error {
 		return err
 	}
 	e.write(f.Model, k, row)
+	if e.open[f.Model] == nil {
+		e.open[f.Model] = map[string]bool{}
+	}
 	e.open[f.Model][k] = true
 	return nil
 }
 
 func (e *event) write(model int, k string, row []value.Value) {
+	if e.before[model] == nil {
+		e.before[model] = map[string][]value.Value{}
+	}
 	if _, saved := e.before[model][k]; !saved {
 		e.before[model][k] = e.rows[model][k]
 	}
