@@ -111,7 +111,12 @@ func (r *ProjectionReconciler) apply(ctx context.Context, w *world) error {
 	}
 	applier := &apply.Applier{Client: r.Client, Live: r.Live, Scheme: r.Scheme}
 	for _, run := range w.Rollout.Run {
-		if _, err := applier.Apply(ctx, p.UID, r.projector(w, w.revision(run.Revision)).ContractConfigMap()); err != nil {
+		v := w.revision(run.Revision)
+		if v.target.Contract == nil {
+			// Nobody knows any more what it was started with: it goes on as it is.
+			continue
+		}
+		if _, err := applier.Apply(ctx, p.UID, r.projector(w, v).ContractConfigMap()); err != nil {
 			return err
 		}
 	}
@@ -215,7 +220,7 @@ func (r *ProjectionReconciler) actOn(ctx context.Context, w *world) error {
 
 // startable is what a revision is to run now, nil where it has to wait for its tables.
 func (r *ProjectionReconciler) startable(w *world, v *revision) (*resources.Projector, error) {
-	if v.Prepare.OK() {
+	if v.Prepare.OK() && v.target.Contract != nil {
 		return r.projector(w, v), nil
 	}
 	if v.mounted == nil {

@@ -44,6 +44,8 @@ func TestScreens(t *testing.T) {
 		{name: "explain-refused", args: []string{"explain", "-f", "testdata/shop"}},
 		{name: "explain-nothing", args: []string{"explain", "-f", "../../config/samples/shop", "--projection", "none"}},
 		{name: "init-name", args: []string{"init", "Order_Summary", "--from", "x"}},
+		{name: "verify-help", args: []string{"verify", "--help"}},
+		{name: "verify-flags", args: []string{"verify", "-f", "testdata/shop", "--sample", "1%", "--all"}},
 		{name: "unknown-command", args: []string{"lnit"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -263,7 +263,7 @@ func TestPoison(t *testing.T) {
 		message{"orders", "a", `{"type":"line","id":"a","n":3}`})
 	c := n.condition(n.projection("counts"), "Ready", "False", "HandlerError")
 	t.Log(c.Message)
-	says(t, c.Message, "Partition orders/", "stopped at position 1", "models[counts].handlers[line].set.last", "Nothing after this event", "make a Projection of another name")
+	says(t, c.Message, "Partition orders/", "stopped at position 1", "models[counts].handlers[line].set.last", "Nothing after this event", "the tables are built anew")
 	n.condition(n.projection("counts"), "Stalled", "True", "HandlerError")
 	n.holds("SELECT events, last FROM $SCHEMA.counts WHERE id = 'a'", "(1,1)")
 	described := n.kubectl("describe", "proj", "counts")

@@ -4,6 +4,8 @@
 package naive
 
 import (
+	"iter"
+	"maps"
 	"slices"
 
 	"github.com/projectionist-dev/projectionist/contract/value"
@@ -68,13 +70,17 @@ func (s *State) Rows(model int) [][]value.Value {
 	return out
 }
 
+// Len is the number of a model's rows.
+func (s *State) Len(model int) int { return len(s.rows[model]) }
+
+// All gives a model's rows by Key, in no order. They must not be modified, and
+// the state must not change while it is ranged over.
+func (s *State) All(model int) iter.Seq2[string, []value.Value] { return maps.All(s.rows[model]) }
+
 // Apply applies the effects of one event in order, all or none. It fails with
 // *fold.OverflowError or *fold.RowError.
 func (s *State) Apply(effects ...fold.Effect) error {
 	e := &event{State: s, before: make([]map[string][]value.Value, len(s.models)), open: make([]map[string]bool, len(s.models))}
-	for i := range s.models {
-		e.before[i], e.open[i] = map[string][]value.Value{}, map[string]bool{}
-	}
 	if err := e.apply(effects); err != nil {
 		for model, rows := range e.before {
 			for k, row := range rows {
@@ -117,12 +123,8 @@ func (e *event) apply(effects []fold.Effect) error {
 		if err := e.finish(f.Model); err != nil {
 			return err
 		}
-		for _, row := range e.Rows(f.Model) {
-			if !matches(f, row) {
-				continue
-			}
-			key := e.keyOf(f.Model, row)
-			if err := e.one(f, Key(key), key); err != nil {
+		for _, k := range e.matching(f) {
+			if err := e.one(f, k, e.keyOf(f.Model, e.rows[f.Model][k])); err != nil {
 				return err
 			}
 		}
@@ -146,6 +148,18 @@ func (s *State) keyOf(model int, row []value.Value) []value.Value {
 	return key
 }
 
+// matching gives the keys of the rows that a fan-out touches, in order.
+func (s *State) matching(f *fold.Effect) []string {
+	var out []string
+	for k, row := range s.rows[f.Model] {
+		if matches(f, row) {
+			out = append(out, k)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 func matches(f *fold.Effect, row []value.Value) bool {
 	for _, m := range f.Where {
 		if row[m.Column] == nil || value.Compare(row[m.Column], m.Value) != 0 {
@@ -161,11 +175,17 @@ func (e *event) one(f *fold.Effect, k string, key []value.Value) error {
 		return err
 	}
 	e.write(f.Model, k, row)
+	if e.open[f.Model] == nil {
+		e.open[f.Model] = map[string]bool{}
+	}
 	e.open[f.Model][k] = true
 	return nil
 }
 
 func (e *event) write(model int, k string, row []value.Value) {
+	if e.before[model] == nil {
+		e.before[model] = map[string][]value.Value{}
+	}
 	if _, saved := e.before[model][k]; !saved {
 		e.before[model][k] = e.rows[model][k]
 	}

@@ -78,6 +78,7 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 		if err := r.reindex(c); err != nil {
 			return facts, err
 		}
+		r.contract = c
 		facts.Adopted = p.uid != c.Projection.UID
 	}
 	p.uid = c.Projection.UID

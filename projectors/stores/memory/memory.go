@@ -58,7 +58,7 @@ type projection struct {
 }
 
 type revision struct {
-	contract  *contract.Contract
+	contract  *contract.Contract // as it was prepared last
 	promoted  time.Time
 	left      time.Time
 	gated     bool // a promotion holds its writers up

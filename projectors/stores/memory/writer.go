@@ -91,12 +91,7 @@ func (w *writer) Peek(ctx context.Context) ([]stores.Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]stores.Claim, 0, len(r.positions))
-	for _, p := range r.positions {
-		out = append(out, *p)
-	}
-	slices.SortFunc(out, func(a, b stores.Claim) int { return a.Compare(b.TopicPartition) })
-	return out, nil
+	return r.claims(), nil
 }
 
 func (w *writer) Commit(ctx context.Context, c stores.Commit) error {
@@ -215,6 +210,11 @@ func (w *writer) Barriers(ctx context.Context) ([]stores.Barrier, error) {
 	if err != nil {
 		return nil, err
 	}
+	return w.barriers(r), nil
+}
+
+// barriers gives those of the revision's topics; the lock is held.
+func (w *writer) barriers(r *revision) []stores.Barrier {
 	var out []stores.Barrier
 	for _, b := range w.s.projections[ownerOf(w.c.Projection)].barriers {
 		if _, ours := r.counts[b.Topic]; ours {
@@ -222,7 +222,7 @@ func (w *writer) Barriers(ctx context.Context) ([]stores.Barrier, error) {
 			out = append(out, b)
 		}
 	}
-	return out, nil
+	return out
 }
 
 func (w *writer) Ping(ctx context.Context) error {

@@ -90,17 +90,21 @@ func (w *Writer) Barriers(ctx context.Context) ([]stores.Barrier, error) {
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, "SELECT b.topic, b.before_count, b.after_count, b.ends FROM "+w.book("barriers")+` b
-JOIN (SELECT topic, pg_catalog.max(topic_id) AS topic_id FROM `+w.book("positions")+` WHERE projection = $1 AND revision = $2 GROUP BY topic) p
-  ON p.topic = b.topic AND (b.topic_id = p.topic_id OR b.topic_id = '')
-WHERE b.projection = $1 ORDER BY b.created_at, b.topic, b.before_count`, id, w.revision)
-		if err != nil {
-			return err
-		}
-		out, err = pgx.CollectRows(rows, scanBarrier)
+		out, err = w.cfg.barriers(ctx, tx, id, w.revision)
 		return err
 	})
 	return out, err
+}
+
+func (c Config) barriers(ctx context.Context, tx pgx.Tx, id int64, revision string) ([]stores.Barrier, error) {
+	rows, err := tx.Query(ctx, "SELECT b.topic, b.before_count, b.after_count, b.ends FROM "+quote(c.BookkeepingSchema, "barriers")+` b
+JOIN (SELECT topic, pg_catalog.max(topic_id) AS topic_id FROM `+quote(c.BookkeepingSchema, "positions")+` WHERE projection = $1 AND revision = $2 GROUP BY topic) p
+  ON p.topic = b.topic AND (b.topic_id = p.topic_id OR b.topic_id = '')
+WHERE b.projection = $1 ORDER BY b.created_at, b.topic, b.before_count`, id, revision)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanBarrier)
 }
 
 func scanBarrier(row pgx.CollectableRow) (stores.Barrier, error) {

@@ -13,7 +13,7 @@ import (
 )
 
 // barriers reads those of a projection that meet a condition, oldest first.
-func (w *writer) barriers(s *session, id int64, where string, args ...any) ([]stores.Barrier, error) {
+func (s *session) barriers(id int64, where string, args ...any) ([]stores.Barrier, error) {
 	var out []stores.Barrier
 	err := s.query("SELECT b.topic, b.before_count, b.after_count, b.ends FROM projectionist_barriers b WHERE b.projection = ? AND "+where+" ORDER BY b.id",
 		append([]any{id}, args...), func(rows *sql.Rows) error {

@@ -112,13 +112,20 @@ func (w *writer) Peek(ctx context.Context) ([]stores.Claim, error) {
 		if err != nil {
 			return err
 		}
-		return s.query("SELECT "+claimColumns+" FROM projectionist_positions WHERE projection = ? AND revision = ? ORDER BY topic, partition",
-			[]any{id, w.c.Revision}, func(rows *sql.Rows) error {
-				c, err := scanClaim(rows.Scan)
-				out = append(out, c)
-				return err
-			})
+		out, err = s.claims(id, w.c.Revision)
+		return err
 	})
+	return out, err
+}
+
+// claims reads all position rows of a revision, in order.
+func (s *session) claims(id int64, revision string) (out []stores.Claim, err error) {
+	err = s.query("SELECT "+claimColumns+" FROM projectionist_positions WHERE projection = ? AND revision = ? ORDER BY topic, partition",
+		[]any{id, revision}, func(rows *sql.Rows) error {
+			c, err := scanClaim(rows.Scan)
+			out = append(out, c)
+			return err
+		})
 	return out, err
 }
 
@@ -191,7 +198,7 @@ func (w *writer) AddPartitions(ctx context.Context, b stores.Barrier) (stores.Ba
 				return err
 			}
 		}
-		all, err := w.barriers(s, id, "b.topic = ? AND b.topic_id = ?", b.Topic, topicID)
+		all, err := s.barriers(id, "b.topic = ? AND b.topic_id = ?", b.Topic, topicID)
 		if err != nil {
 			return err
 		}
@@ -220,10 +227,14 @@ func (w *writer) Barriers(ctx context.Context) ([]stores.Barrier, error) {
 		if err != nil {
 			return err
 		}
-		out, err = w.barriers(s, id, `EXISTS (SELECT 1 FROM projectionist_positions p WHERE p.projection = b.projection AND p.revision = ? AND p.topic = b.topic)
-AND (b.topic_id = '' OR b.topic_id = (SELECT max(p.topic_id) FROM projectionist_positions p WHERE p.projection = b.projection AND p.revision = ? AND p.topic = b.topic))`,
-			w.c.Revision, w.c.Revision)
+		out, err = s.barriersOf(id, w.c.Revision)
 		return err
 	})
 	return out, err
+}
+
+func (s *session) barriersOf(id int64, revision string) ([]stores.Barrier, error) {
+	return s.barriers(id, `EXISTS (SELECT 1 FROM projectionist_positions p WHERE p.projection = b.projection AND p.revision = ? AND p.topic = b.topic)
+AND (b.topic_id = '' OR b.topic_id = (SELECT max(p.topic_id) FROM projectionist_positions p WHERE p.projection = b.projection AND p.revision = ? AND p.topic = b.topic))`,
+		revision, revision)
 }

@@ -1,0 +1,283 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/projectors/codecs"
+	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/sources"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
+)
+
+// pause is between two attempts at a log or a schema registry that does not answer.
+const pause = 200 * time.Millisecond
+
+// checkLog sees to it that the log holds, from its beginning, what the positions say was applied.
+func (r *run) checkLog(ctx context.Context) error {
+	var topics []string
+	for _, t := range r.Contract.Topics {
+		topics = append(topics, t.Name)
+	}
+	infos, err := r.Log.Describe(ctx, topics...)
+	if err != nil {
+		return err
+	}
+	rows := map[string]int32{}
+	var read []event.TopicPartition
+	for _, c := range r.claims {
+		info, ours := infos[c.Topic]
+		if !ours {
+			return refused(ReasonPositionMissing, "the bookkeeping has a position of topic %s, which the projection does not read", c.Topic)
+		}
+		if c.Partition != rows[c.Topic] {
+			return refused(ReasonPositionMissing, "the bookkeeping has no position row of %s/%d: restore it, or rebuild the projection", c.Topic, rows[c.Topic])
+		}
+		rows[c.Topic]++
+		if c.HeldVersion > 0 {
+			return refused(ReasonKeysHeld, "keys of %s are held, or were: this release cannot tell which of their events were applied; use the one that holds them", c.TopicPartition)
+		}
+		if c.TopicID != "" && info.ID != "" && c.TopicID != info.ID {
+			return &sources.TopicRecreated{Topic: c.Topic, WasID: c.TopicID, NowID: info.ID}
+		}
+		if c.Next > 0 {
+			read = append(read, c.TopicPartition)
+		}
+	}
+	for _, name := range topics {
+		if rows[name] == 0 || rows[name] > infos[name].Partitions {
+			return refused(ReasonPositionMissing, "topic %s has %d position rows and %d partitions: restore what is missing, or rebuild the projection", name, rows[name], infos[name].Partitions)
+		}
+	}
+	if len(read) == 0 {
+		return nil
+	}
+	bounds, err := r.Log.Bounds(ctx, read...)
+	if err != nil {
+		return err
+	}
+	for _, c := range r.claims {
+		switch b, asked := bounds[c.TopicPartition]; {
+		case !asked:
+		case b.Earliest > 0:
+			// Where the revision began is not in the bookkeeping.
+			return refused(ReasonHistoryMissing, "%s begins at position %d, so that the events before it are gone, and nothing says whether they are in the tables: "+
+				"full history is needed, see the topic's retention", c.TopicPartition, b.Earliest)
+		case c.Next > b.HighWatermark:
+			return refused(ReasonHistoryMissing, "%s was applied up to position %d, and its log ends at %d: the topic has lost its end", c.TopicPartition, c.Next, b.HighWatermark)
+		}
+	}
+	return nil
+}
+
+// reader reads the log of all partitions, each in order.
+type reader struct {
+	log      sources.Log
+	patience time.Duration
+	progress func(read, of int64)
+	at       map[event.TopicPartition]sources.Position
+	events   int64
+}
+
+func newReader(o Options) *reader {
+	return &reader{log: o.Log, patience: o.Patience, progress: o.Progress, at: map[event.TopicPartition]sources.Position{}}
+}
+
+// to reads on, and gives each record before the claims' positions to each, which may fail with
+// *codecs.UnavailableError to be asked again. Partitions behind a barrier wait for those before it, as in a projector (CORRECTNESS 1).
+func (r *reader) to(ctx context.Context, claims []stores.Claim, barriers []stores.Barrier, each func(event.TopicPartition, *event.Record) error) error {
+	targets := map[event.TopicPartition]int64{}
+	for _, c := range claims {
+		targets[c.TopicPartition] = c.Next
+		if _, there := r.at[c.TopicPartition]; !there {
+			r.at[c.TopicPartition] = sources.Position{TopicPartition: c.TopicPartition, LeaderEpoch: -1, TopicID: c.TopicID}
+		}
+	}
+	barriers, err := passed(targets, barriers)
+	if err != nil {
+		return err
+	}
+	quiet := r.newPatience()
+	for {
+		limits := r.limits(targets, barriers)
+		var positions []sources.Position
+		for _, c := range claims {
+			if p := r.at[c.TopicPartition]; p.Offset < limits[c.TopicPartition] {
+				positions = append(positions, p)
+			}
+		}
+		r.tell(targets)
+		if len(positions) == 0 {
+			return nil // all barriers are passed, so that every limit is its target
+		}
+		results, err := r.log.Fetch(ctx, positions)
+		moved := false
+		for i := range results {
+			b := &results[i].Batch
+			switch {
+			case err != nil:
+			case results[i].Err != nil:
+				err = results[i].Err
+			default:
+				before := r.at[b.TopicPartition].Offset
+				err = r.take(ctx, b, limits[b.TopicPartition], each)
+				moved = moved || r.at[b.TopicPartition].Offset > before
+			}
+			b.Release()
+		}
+		if moved {
+			quiet = r.newPatience()
+		}
+		if err := quiet.after(ctx, err, moved); err != nil {
+			return err
+		}
+	}
+}
+
+// take gives the records before limit to each, and moves the position past them.
+func (r *reader) take(ctx context.Context, b *event.Batch, limit int64, each func(event.TopicPartition, *event.Record) error) error {
+	at := r.at[b.TopicPartition]
+	if b.First != at.Offset {
+		return nil
+	}
+	for i := range b.Records {
+		rec := &b.Records[i]
+		if rec.Offset >= limit {
+			break
+		}
+		quiet := r.newPatience()
+		for {
+			err := each(b.TopicPartition, rec)
+			if err == nil {
+				break
+			}
+			var unavailable *codecs.UnavailableError
+			if !errors.As(err, &unavailable) {
+				return &final{err}
+			}
+			if err := quiet.after(ctx, err, false); err != nil {
+				return &final{err}
+			}
+		}
+		r.events++
+		at.Offset = rec.Offset + 1
+		r.at[b.TopicPartition] = at
+	}
+	at.Offset, at.LeaderEpoch = min(b.Next, limit), b.LeaderEpoch
+	if b.Next > limit {
+		at.LeaderEpoch = -1 // it may be that of a batch beyond
+	}
+	r.at[b.TopicPartition] = at
+	return nil
+}
+
+// final is an error after which the log is not asked again.
+type final struct{ err error }
+
+func (e *final) Error() string { return e.err.Error() }
+
+func (e *final) Unwrap() error { return e.err }
+
+// patience ends when nothing has come for long.
+type patience struct {
+	until time.Time
+	last  error
+}
+
+func (r *reader) newPatience() *patience { return &patience{until: time.Now().Add(r.patience)} }
+
+// after pauses after an attempt that failed; it gives the error that ends it all.
+func (p *patience) after(ctx context.Context, err error, moved bool) error {
+	var end *final
+	switch {
+	case errors.As(err, &end):
+		return end.err
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case sources.Permanent(err) || errors.Is(err, sources.ErrClosed):
+		return err
+	case err != nil:
+		p.last = err
+	case moved:
+		return nil
+	}
+	if time.Now().After(p.until) {
+		if p.last == nil {
+			return refused(ReasonLogUnreadable, "the log gave nothing more, and the positions say that there is more in it: a producer's transaction may stand open")
+		}
+		return refused(ReasonLogUnreadable, "%w", p.last)
+	}
+	if err == nil {
+		return nil // the source has waited
+	}
+	select {
+	case <-time.After(pause):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (r *reader) tell(targets map[event.TopicPartition]int64) {
+	if r.progress == nil {
+		return
+	}
+	var read, of int64
+	for tp, target := range targets {
+		read, of = read+min(r.at[tp].Offset, target), of+target
+	}
+	r.progress(read, of)
+}
+
+// passed gives the barriers that the positions are past. Behind one that they are not past, no partition beyond it was read.
+func passed(targets map[event.TopicPartition]int64, barriers []stores.Barrier) ([]stores.Barrier, error) {
+	var out []stores.Barrier
+	for _, b := range barriers {
+		short := -1
+		for i, end := range b.Ends {
+			if targets[event.TopicPartition{Topic: b.Topic, Partition: int32(i)}] < end {
+				short = i
+			}
+		}
+		if short < 0 {
+			out = append(out, b)
+			continue
+		}
+		for i := b.Before; i < b.After; i++ {
+			if beyond := (event.TopicPartition{Topic: b.Topic, Partition: i}); targets[beyond] > 0 {
+				return nil, refused(ReasonBarrierBroken, "%s was read before %s/%d had reached position %d, where the topic grew: events of a key may have been applied out of order; rebuild the projection",
+					beyond, b.Topic, short, b.Ends[short])
+			}
+		}
+	}
+	return out, nil
+}
+
+// limits is how far each partition may be read now.
+func (r *reader) limits(targets map[event.TopicPartition]int64, barriers []stores.Barrier) map[event.TopicPartition]int64 {
+	out := make(map[event.TopicPartition]int64, len(targets))
+	for tp, target := range targets {
+		out[tp] = target
+	}
+	for _, b := range barriers {
+		open := true
+		for i, end := range b.Ends {
+			open = open && r.at[event.TopicPartition{Topic: b.Topic, Partition: int32(i)}].Offset >= end
+		}
+		if open {
+			continue
+		}
+		for i, end := range b.Ends {
+			tp := event.TopicPartition{Topic: b.Topic, Partition: int32(i)}
+			out[tp] = min(out[tp], end)
+		}
+		for i := b.Before; i < b.After; i++ {
+			out[event.TopicPartition{Topic: b.Topic, Partition: i}] = 0
+		}
+	}
+	return out
+}

@@ -1,0 +1,126 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build integration
+
+package verify_test
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/projectionist-dev/projectionist/projectors/stores/postgres"
+	"github.com/projectionist-dev/projectionist/projectors/verify"
+)
+
+// onPostgres is a world whose rows are in PostgreSQL, and a way to change them by hand.
+func onPostgres(t *testing.T) (*world, func(sql string, args ...any)) {
+	t.Helper()
+	if os.Getenv("PG_URL") == "" {
+		t.Fatal("no PostgreSQL: set PG_URL to a superuser's URL, as hack/postgres/env does")
+	}
+	conn, err := pgx.Connect(t.Context(), os.Getenv("PG_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	at := conn.Config()
+	schema := "verify_" + strings.ToLower(rand.Text()[:10])
+	cfg := postgres.Config{
+		Resolve: func(context.Context) (postgres.Endpoint, error) {
+			return postgres.Endpoint{Host: at.Host, Port: at.Port, Database: at.Database, User: at.User, Password: at.Password}, nil
+		},
+		Schema: schema, BookkeepingSchema: schema + "_book",
+	}
+	t.Cleanup(func() {
+		if err := postgres.DropSchemas(context.Background(), cfg); err != nil {
+			t.Error(err)
+		}
+	})
+	admin, err := postgres.OpenAdmin(postgres.AdminConfig{Config: cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(admin.Close)
+	c := orders()
+	writer, err := postgres.OpenWriter(cfg, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(writer.Close)
+	w := newWorldOn(t, c, 2, admin, writer)
+	w.log.MaxRecords = 500
+	return w, func(sql string, args ...any) {
+		t.Helper()
+		tag, err := conn.Exec(t.Context(), strings.ReplaceAll(sql, "@", pgx.Identifier{schema, c.Physical("order")}.Sanitize()), args...)
+		if err != nil || tag.RowsAffected() != 1 {
+			t.Fatalf("%s: %d rows (%v)", sql, tag.RowsAffected(), err)
+		}
+	}
+}
+
+// TestOnPostgres: under a projector that commits all the time there is no false alarm in 50 comparisons, and then a
+// row that was altered, one that was deleted, and one that was added are found, and nothing else.
+func TestOnPostgres(t *testing.T) {
+	w, sql := onPostgres(t)
+	w.fill(300)
+	stop, failed := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for n := 300; ; n++ {
+			select {
+			case <-stop:
+				failed <- nil
+				return
+			default:
+			}
+			if n%10 >= 8 {
+				continue // these customers are left alone, for what is changed by hand
+			}
+			tp, r := order(kindOf(n), n)
+			w.append(tp, r)
+			if err := w.apply(tp, -1); err != nil {
+				failed <- err
+				return
+			}
+		}
+	}()
+	var last int64
+	moved := 0
+	for i := range 50 {
+		o := w.options()
+		if i%5 == 4 {
+			o.Sample = verify.Buckets / 10
+		}
+		r, err := verify.Run(t.Context(), o)
+		if err != nil || !r.Equal() || r.Again != nil {
+			t.Fatalf("comparison %d: %+v (%v)", i, r, err)
+		}
+		if r.Events > last {
+			moved++
+		}
+		last = r.Events
+	}
+	sql("UPDATE @ SET total = total + 0.01, state = NULL WHERE customer = 'c8' AND id = 8")
+	sql("DELETE FROM @ WHERE customer = 'c8' AND id = 18")
+	sql(`INSERT INTO @ (customer, id, doc) VALUES ('c8', 1000, '{"b": 1, "a": 1.50}')`)
+	r, err := verify.Run(t.Context(), w.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(stop)
+	if err := <-failed; err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Models[0]; m.Changed != 1 || m.Missing != 1 || m.Extra != 1 || r.Models[1].Differing() != 0 || len(m.Differences[0].Columns) == 0 {
+		t.Errorf("%+v", r)
+	}
+	t.Logf("50 comparisons, %d of them later in the log than the one before, which has %d events now", moved, r.Events)
+	if moved < 25 {
+		t.Error("the projector hardly moved: there was no load")
+	}
+}

@@ -1,0 +1,101 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/yaml"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile"
+	"github.com/projectionist-dev/projectionist/contract/compile/compiletest"
+	"github.com/projectionist-dev/projectionist/contract/value"
+	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/verify"
+)
+
+// TestRandomSpecs: whatever is admitted, in whatever interleaving it was applied, and with partitions that stop where
+// an event is refused, the tables hold what the log says; and a row that was changed by hand is found, and no other.
+func TestRandomSpecs(t *testing.T) {
+	admitted, meddled, stopped := 0, 0, 0
+	check := func(rt *rapid.T) {
+		c, arrival := admit(t, compiletest.Spec(rt))
+		if c == nil {
+			return
+		}
+		admitted++
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
+		w := newWorld(t, c, 2)
+		w.log.MaxRecords = 1 + random.IntN(3)
+		stops := map[event.TopicPartition]bool{}
+		for _, m := range compiletest.Interleave(random, compiletest.Partitions(random)) {
+			tp := event.TopicPartition{Topic: m.Topic}
+			if m.Key() == "2" {
+				tp.Partition = 1
+			}
+			w.append(tp, event.Record{Key: []byte(m.Key()), Value: m.JSON()})
+			if !stops[tp] && w.apply(tp, 1) != nil {
+				stops[tp] = true
+				stopped++
+			}
+		}
+		told := func(o *verify.Options) { o.Arrival = arrival }
+		r := w.verify(told)
+		if !r.Equal() {
+			rt.Fatalf("without meddling: %+v\n%+v", r, c.Models[0])
+		}
+		out := r.Models[0].LeftOut
+		rows := w.store.Rows(c, "m")
+		if len(rows) == 0 || len(out) > 0 && out[0].Column == "" {
+			return
+		}
+		meddled++
+		row := rows[random.IntN(len(rows))]
+		key := row[:len(c.Models[0].Key)]
+		w.meddle(key, func([]value.Value) []value.Value { return nil })
+		if m := w.verify(told).Models[0]; m.Missing != 1 || m.Differing() != 1 || !slices.Equal(m.Differences[0].Key, key) {
+			rt.Fatalf("row %v was deleted: %+v", row, m)
+		}
+		w.meddle(key, func([]value.Value) []value.Value { return row })
+		if !w.verify(told).Equal() {
+			rt.Fatalf("row %v was brought back", row)
+		}
+	}
+	for range 6 {
+		rapid.Check(t, check)
+	}
+	t.Logf("%d specs were admitted, %d rows deleted, %d partitions stopped", admitted, meddled, stopped)
+	if admitted < 50 || meddled < 50 || stopped == 0 {
+		t.Error("they are too few to tell anything")
+	}
+}
+
+// admit compiles a drawn spec, and says which columns depend on arrival; nil where it is refused.
+func admit(t *testing.T, spec string) (*contract.Contract, map[string][]string) {
+	t.Helper()
+	in := compile.Input{
+		Projection: &v1alpha1.Projection{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "n"}},
+		Brokers:    []v1alpha1.EventBroker{{ObjectMeta: metav1.ObjectMeta{Name: "main"}, Spec: v1alpha1.EventBrokerSpec{Kafka: &v1alpha1.KafkaBroker{}}}},
+		Stores: []v1alpha1.ReadStore{{ObjectMeta: metav1.ObjectMeta{Name: "read"}, Spec: v1alpha1.ReadStoreSpec{
+			Postgres: v1alpha1.PostgresStore{SecretRef: v1alpha1.LocalRef{Name: "db"}},
+		}}},
+	}
+	if err := yaml.UnmarshalStrict([]byte(spec), &in.Projection.Spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict([]byte(compiletest.Topics), &in.Topics); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := compile.Compile(in)
+	if c == nil {
+		return nil, nil
+	}
+	return c, map[string][]string{"m": compile.Explain(c)[0].Arrival}
+}

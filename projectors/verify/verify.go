@@ -1,0 +1,183 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/value"
+	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/handlers"
+	"github.com/projectionist-dev/projectionist/projectors/sources"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
+)
+
+// Buckets is into how many buckets the keys of a model fall, by a hash.
+const Buckets = 4096
+
+// Options are what to compare, and how.
+type Options struct {
+	Log   sources.Log
+	Store stores.Snapshotter
+	// Contract is that of the revision to compare, and Program what it compiles to.
+	Contract *contract.Contract
+	Program  *handlers.Program
+	// Arrival gives, by model with order: Arrival, the columns that depend on what arrives first. Such a model
+	// that is not in it is left out as a whole.
+	Arrival map[string][]string
+	// Sample is how many of the Buckets are compared, always the same ones; 0 is all of them.
+	Sample int
+	// Differences is how many differing rows of a model are kept in the result, the first ones by key; 0 is none.
+	Differences int
+	// MaxRows bounds the rows in memory; 0 is no bound.
+	MaxRows int
+	// Patience is for how long a log that gives nothing is asked again; 0 is a minute.
+	Patience time.Duration
+	// Progress, if set, hears how many positions of the log were read, and of how many.
+	Progress func(read, of int64)
+}
+
+// RefusedError says why an answer cannot be had.
+type RefusedError struct {
+	// Code is one of the reasons below.
+	Code string
+	// Message says what is missing and what to do. It carries no value.
+	Message string
+	Err     error
+}
+
+func (e *RefusedError) Error() string { return e.Code + ": " + e.Message }
+
+// Reason gives Code.
+func (e *RefusedError) Reason() string { return e.Code }
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// Reasons of a RefusedError.
+const (
+	// ReasonHistoryMissing says that events which may have made the rows are not in the log any more.
+	ReasonHistoryMissing = "HistoryMissing"
+	// ReasonPositionMissing says that the bookkeeping does not say how far a partition was applied.
+	ReasonPositionMissing = "PositionMissing"
+	// ReasonBarrierBroken says that positions contradict a barrier of a topic's growth.
+	ReasonBarrierBroken = "BarrierBroken"
+	// ReasonEventRefused says that the handlers refuse an event that the positions say was applied.
+	ReasonEventRefused = "EventRefused"
+	// ReasonKeysHeld says that keys are held, or were, in a way that this release does not know.
+	ReasonKeysHeld = "KeysHeld"
+	// ReasonTooManyRows says that Options.MaxRows was reached.
+	ReasonTooManyRows = "TooManyRows"
+	// ReasonLogUnreadable says that the log gave nothing for longer than Options.Patience.
+	ReasonLogUnreadable = "LogUnreadable"
+	// ReasonRevisionMoved says that the revision's positions fell while it was compared.
+	ReasonRevisionMoved = "RevisionMoved"
+)
+
+func refused(code, format string, args ...any) *RefusedError {
+	err := fmt.Errorf(format, args...)
+	return &RefusedError{Code: code, Message: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// Place is how far a partition was applied: Next is the next offset.
+type Place struct {
+	event.TopicPartition
+	Next int64
+}
+
+// Result is what a comparison came to.
+type Result struct {
+	Revision string
+	// At are the positions of the first snapshot, in order; Again those of the second, where there was one.
+	At, Again []Place
+	// Events counts the records of the log that were read.
+	Events int64
+	// Sample is how many of the Buckets were compared.
+	Sample int
+	Models []Model
+}
+
+// Equal tells whether no row differs.
+func (r *Result) Equal() bool {
+	for i := range r.Models {
+		if r.Models[i].Differing() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Model is what was found in one model.
+type Model struct {
+	Name string
+	// Equal, Changed, Missing and Extra count rows, tombstones among them: as the log says, with other values, not
+	// in the table, and in the table alone.
+	Equal, Changed, Missing, Extra int64
+	// Settled counts buckets that differed at the first snapshot and not at the second: their rows were
+	// overwritten by later events.
+	Settled int
+	// LeftOut names what was not compared.
+	LeftOut []LeftOut
+	// Differences are the first differing rows, by key.
+	Differences []Difference
+}
+
+// Compared counts the rows that were compared.
+func (m *Model) Compared() int64 { return m.Equal + m.Differing() }
+
+// Differing counts those that are not equal.
+func (m *Model) Differing() int64 { return m.Changed + m.Missing + m.Extra }
+
+// LeftOut is a column that is not compared. Where Column is "" it is the whole model, of whose rows nothing is said.
+type LeftOut struct{ Column, Why string }
+
+// Kind is how a row differs.
+type Kind string
+
+// The kinds of differences.
+const (
+	Changed Kind = "Changed"
+	Missing Kind = "Missing"
+	Extra   Kind = "Extra"
+)
+
+// Difference is one row. It holds values of events: it is for the terminal of a user who may read them (Law 7).
+type Difference struct {
+	Kind Kind
+	// Key holds the values of the key columns, in their order.
+	Key []value.Value
+	// Log is the row as the log says, Table as it is, each with a value for each stored column; nil is no row.
+	Log, Table []value.Value
+	// Columns are the indexes of those that differ, for Changed.
+	Columns []int
+}
+
+// Run compares. It fails with a *RefusedError, an error of the source or the store, or ctx's error.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	if o.Sample <= 0 || o.Sample > Buckets {
+		o.Sample = Buckets
+	}
+	if o.Patience <= 0 {
+		o.Patience = time.Minute
+	}
+	r := newRun(o)
+	if err := r.digestTable(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.checkLog(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.foldTo(ctx, r.claims, r.barriers); err != nil {
+		return nil, err
+	}
+	if r.suspect() {
+		if err := r.lookAgain(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r.result(), nil
+}
