@@ -9,5 +9,6 @@
 // exactly where a view goes, or loses or retypes a column, which is what a
 // promotion asks consent for (CORRECTNESS 7).
 //
-// Neighbours: contract/compile makes contracts and tells them apart; cmd/kubectl-projection prints.
+// Neighbours: contract/compile makes contracts and tells them apart; the operator decides by it
+// (controllers/plan/rollout), and cmd/kubectl-projection prints what the operator will decide.
 package change

@@ -12,6 +12,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/change"
 	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
@@ -163,7 +164,7 @@ func (d *decider) aim() {
 		if d.Suspended || (d.Facts == nil && active != nil && active.Contract != nil) {
 			return
 		}
-		if _, _, d.incomplete = Refused(d.Incomplete); d.incomplete {
+		if d.incomplete = d.Incomplete != ""; d.incomplete {
 			return
 		}
 	}
@@ -183,13 +184,9 @@ func (d *decider) record(c *contract.Contract, done []string) {
 }
 
 // fits reports whether a revision is what the newest spec and its token ask for.
-// Both contracts are hashed anew: a newer release starts no revision (CORRECTNESS 9).
 func (d *decider) fits(r *Revision) bool {
-	if r.Contract == nil {
-		return false
-	}
-	_, _, needed := Rebuilt(r.Contract, d.Newest, d.Token, r.Attempts)
-	return !needed
+	known := change.Revision{Contract: r.Contract, Attempts: r.Attempts}
+	return known.Fits(d.Newest, d.Token)
 }
 
 // want says what readers should see.
@@ -282,8 +279,7 @@ func (d *decider) queued(r *Revision) bool {
 
 // held reports whether a revision that is not built yet cannot be, for lack of events.
 func (d *decider) held(r *Revision) bool {
-	_, _, refused := Refused(d.Incomplete)
-	return refused && d.role(r) == RoleCandidate && !r.Deployed && !r.Prepared
+	return d.Incomplete != "" && d.role(r) == RoleCandidate && !r.Deployed && !r.Prepared
 }
 
 // run says who has projectors. Of what readers see it takes nothing down (Law 6).

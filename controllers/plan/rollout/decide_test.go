@@ -10,6 +10,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
 )
@@ -111,34 +112,32 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestPolicies(t *testing.T) {
-	v1, v2, narrow := contractOf("v1"), contractOf("v2"), contractOf("v1-narrow")
+func TestReasons(t *testing.T) {
+	v1, v2, narrow, again := contractOf("v1"), contractOf("v2"), contractOf("v1-narrow"), contractOf("v1")
 	edited := contractOf("v1")
 	edited.LagTargetSeconds = 5
-	type policy = func(from, to *contract.Contract) (string, string, bool)
-	rebuilt := func(token string, done ...string) policy {
-		return func(from, to *contract.Contract) (string, string, bool) { return Rebuilt(from, to, token, done) }
-	}
+	compile.Rename(again, "x")
+	native := contractOf("v1")
+	column := &native.Models[0].Columns[0]
+	column.Native = "citext"
+	native.DataHash = compile.DataHash(native)
+	compile.Rename(native, "")
 	for name, c := range map[string]struct {
-		p        policy
+		says     func(from, to *contract.Contract) string
 		from, to *contract.Contract
-		needed   bool
-		says     string
+		want     string
 	}{
-		"the same is unchanged":     {Unchanged, v1, v1, true, "nothing"},
-		"an edit is not unchanged":  {Unchanged, v1, edited, false, ""},
-		"an edit":                   {Edited, v1, edited, true, "lagTargetSeconds"},
-		"other rows are no edit":    {Edited, v1, v2, false, ""},
-		"other rows":                {rebuilt(""), v1, v2, true, "models[totals].handlers[placed].add.total"},
-		"the same rows":             {rebuilt(""), v1, edited, false, ""},
-		"a token":                   {rebuilt("x"), v1, v1, true, "replayToken"},
-		"a token that was used":     {rebuilt("x", "x"), v1, v1, false, ""},
-		"a column less":             {BreaksReaders, v1, narrow, true, "column totals.total"},
-		"a column more":             {BreaksReaders, narrow, v1, false, ""},
-		"other rows, the same view": {BreaksReaders, v1, v2, false, ""},
+		"the same":                  {rebuilt, v1, v1, ""},
+		"an edit":                   {rebuilt, v1, edited, ""},
+		"other rows":                {rebuilt, v1, v2, "models[totals].handlers[placed].add.total"},
+		"a token":                   {rebuilt, v1, again, "replayToken"},
+		"a column less":             {taken, v1, narrow, "column totals.total"},
+		"a column more":             {taken, narrow, v1, ""},
+		"other rows, the same view": {taken, v1, v2, ""},
+		"a type of the database":    {taken, v1, native, "totals." + column.Name + " as "},
 	} {
-		if _, message, needed := c.p(c.from, c.to); needed != c.needed || !strings.Contains(message, c.says) {
-			t.Errorf("%s: %t %q", name, needed, message)
+		if got := c.says(c.from, c.to); (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }

@@ -8,98 +8,36 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
-	"github.com/projectionist-dev/projectionist/contract/compile"
+	"github.com/projectionist-dev/projectionist/contract/change"
 )
 
-// The policies: each says whether a change from one contract to another is of its kind, and why.
-
-// Unchanged is a spec that is in effect already.
-func Unchanged(from, to *contract.Contract) (reason, message string, needed bool) {
-	if len(compile.Diff(from, to)) > 0 {
-		return "", "", false
-	}
-	return v1alpha1.ReasonAccepted, "nothing changes", true
-}
-
-// Edited is a change that takes effect in the tables that exist.
-func Edited(from, to *contract.Contract) (reason, message string, needed bool) {
-	diff := compile.Diff(from, to)
-	if len(diff) == 0 || !compile.SameData(from, to) {
-		return "", "", false
-	}
-	return v1alpha1.ReasonAccepted, lines(diff, false), true
-}
-
-// Rebuilt is a change that needs a new revision: rows would differ, or a token asks for it.
-func Rebuilt(from, to *contract.Contract, token string, done []string) (reason, message string, needed bool) {
-	switch {
-	case !compile.SameData(from, to):
-		return v1alpha1.ReasonBuilding, lines(compile.Diff(from, to), true), true
-	case token != "" && from.Attempt != token && !slices.Contains(done, token):
-		return v1alpha1.ReasonBuilding, "spec.replayToken asks for a rebuild", true
-	}
-	return "", "", false
-}
-
-// BreaksReaders is a switch that takes a view or one of its columns from readers, or gives a column another type.
-func BreaksReaders(from, to *contract.Contract) (reason, message string, needed bool) {
-	var lost []string
-	for i := range from.Models {
-		before := &from.Models[i]
-		j := slices.IndexFunc(to.Models, func(m contract.Model) bool { return m.Name == before.Name })
-		if j < 0 {
-			lost = append(lost, "view "+before.Name)
-			continue
-		}
-		after := seen(&to.Models[j])
-		for name, typ := range seen(before) {
-			switch now, there := after[name]; {
-			case !there:
-				lost = append(lost, "column "+before.Name+"."+name)
-			case now != typ && now != "" && typ != "":
-				lost = append(lost, fmt.Sprintf("%s.%s as %s", before.Name, name, typ))
-			}
-		}
-	}
-	if len(lost) == 0 {
-		return "", "", false
-	}
-	slices.Sort(lost)
-	return v1alpha1.ReasonReadersWouldBreak, "the switch takes from readers: " + limited(lost, ", "), true
-}
-
-// seen are the columns of a model's view with their types; those of joins have none of their own.
-func seen(m *contract.Model) map[string]string {
-	out := map[string]string{}
-	for _, c := range m.Columns {
-		out[c.Name] = c.Type
-	}
-	for _, j := range m.Joins {
-		for name := range j.Set {
-			out[name] = ""
-		}
-	}
-	return out
-}
-
-// Refused is a new revision that cannot be built for lack of events.
-func Refused(incomplete string) (reason, message string, needed bool) {
-	if incomplete == "" {
-		return "", "", false
-	}
-	return v1alpha1.ReasonReplayNotPossible, incomplete, true
-}
-
-func lines(changes []compile.Change, rebuilds bool) string {
+// rebuilt says what of a change needs a revision of its own, "" if nothing does.
+func rebuilt(from, to *contract.Contract) string {
 	var out []string
-	for _, c := range changes {
-		if c.Rebuild == rebuilds {
+	for _, c := range change.Between(from, to).Reasons {
+		if c.Rebuild {
 			out = append(out, c.String())
 		}
 	}
 	return limited(out, "; ")
+}
+
+// taken says what a switch from one contract to another takes from readers, "" if it takes nothing.
+func taken(from, to *contract.Contract) string {
+	var out []string
+	for _, v := range change.Between(from, to).Views {
+		if v.Dropped {
+			out = append(out, "view "+v.Name)
+		}
+		for _, c := range v.Lost {
+			out = append(out, "column "+v.Name+"."+c.Name)
+		}
+		for _, c := range v.Retyped {
+			out = append(out, fmt.Sprintf("%s.%s as %s", v.Name, c.Name, c.From))
+		}
+	}
+	return limited(out, ", ")
 }
 
 // limited says the first few of many.

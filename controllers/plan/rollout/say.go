@@ -182,11 +182,14 @@ func at(path, message string) string {
 
 // why says what asked for a revision that is new.
 func (d *decider) why(name string) string {
-	active := d.find(d.out.Active)
-	if d.Newest == nil || name != d.out.Target || active == nil || active.Contract == nil {
+	active, to := d.find(d.out.Active), d.fresh
+	if r := d.find(name); r != nil {
+		to = r.Contract
+	}
+	if d.Newest == nil || name != d.out.Target || active == nil || active.Contract == nil || to == nil {
 		return ""
 	}
-	if _, message, needed := Rebuilt(active.Contract, d.Newest, d.Token, active.Attempts); needed && message != "" {
+	if message := rebuilt(active.Contract, to); message != "" {
 		return ". " + strings.TrimRight(message, ".\n")
 	}
 	return ""
@@ -203,8 +206,8 @@ func (d *decider) breaks(r *Revision) string {
 	if active == nil || active.Contract == nil {
 		return ""
 	}
-	if _, message, needed := BreaksReaders(active.Contract, r.Contract); needed {
-		return ". " + message + ", which needs spec.rollout.allow: [BreakReaders]"
+	if what := taken(active.Contract, r.Contract); what != "" {
+		return ". The switch takes from readers: " + what + ", which needs spec.rollout.allow: [BreakReaders]"
 	}
 	return ""
 }
