@@ -169,18 +169,43 @@ func count(n int64, what string) string {
 	return output.Group(n) + " " + what + "s"
 }
 
-// progress tells how far the engines are: in place on a terminal, line by line otherwise.
+// ticker shows one line after the other: in place on a terminal, below each other elsewhere.
+type ticker struct {
+	w       io.Writer
+	inPlace bool
+	drawn   bool
+}
+
+func newTicker(p *output.Printer) ticker {
+	f, ok := p.Err.(*os.File)
+	return ticker{w: p.Err, inPlace: ok && term.IsTerminal(int(f.Fd()))}
+}
+
+func (t *ticker) show(line string) {
+	if !t.inPlace {
+		_, _ = fmt.Fprintln(t.w, line)
+		return
+	}
+	t.drawn = true
+	_, _ = fmt.Fprintf(t.w, "\r\x1b[K%s", line)
+}
+
+// end leaves the line.
+func (t *ticker) end() {
+	if t.drawn {
+		_, _ = fmt.Fprintln(t.w)
+	}
+}
+
+// progress tells how far the engines are.
 type progress struct {
-	w        io.Writer
-	inPlace  bool
-	drawn    bool
+	ticker
 	last     int64
 	lastTime time.Time
 }
 
 func newProgress(p *output.Printer) *progress {
-	f, ok := p.Err.(*os.File)
-	return &progress{w: p.Err, inPlace: ok && term.IsTerminal(int(f.Fd())), lastTime: time.Now()}
+	return &progress{ticker: newTicker(p), lastTime: time.Now()}
 }
 
 func (g *progress) tell(r *runner) {
@@ -202,19 +227,7 @@ func (g *progress) tell(r *runner) {
 		line += "   " + count(int64(stopped), "partition") + " stopped"
 	}
 	g.last, g.lastTime = done, now
-	if !g.inPlace {
-		_, _ = fmt.Fprintln(g.w, line)
-		return
-	}
-	g.drawn = true
-	_, _ = fmt.Fprintf(g.w, "\r\x1b[K%s", line)
-}
-
-// end leaves the line.
-func (g *progress) end() {
-	if g.drawn {
-		_, _ = fmt.Fprintln(g.w)
-	}
+	g.show(line)
 }
 
 func rowWord(n int64) string {

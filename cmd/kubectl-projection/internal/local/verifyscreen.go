@@ -5,12 +5,8 @@ package local
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/rows"
@@ -237,16 +233,13 @@ func placesText(places []PlaceReport) string {
 
 // reading tells how far the log was read.
 type reading struct {
-	w           io.Writer
-	inPlace     bool
-	drawn       bool
+	ticker
 	began, told time.Time
 }
 
 func newReading(p *output.Printer) *reading {
-	f, ok := p.Err.(*os.File)
 	now := time.Now()
-	return &reading{w: p.Err, inPlace: ok && term.IsTerminal(int(f.Fd())), began: now, told: now}
+	return &reading{ticker: newTicker(p), began: now, told: now}
 }
 
 func (g *reading) tell(read, of int64) {
@@ -256,17 +249,5 @@ func (g *reading) tell(read, of int64) {
 	}
 	g.told = now
 	line := fmt.Sprintf("%5.0f s   %s of %s positions read", now.Sub(g.began).Seconds(), output.Group(read), output.Group(of))
-	if !g.inPlace {
-		_, _ = fmt.Fprintln(g.w, line)
-		return
-	}
-	g.drawn = true
-	_, _ = fmt.Fprintf(g.w, "\r\x1b[K%s", line)
-}
-
-// end leaves the line.
-func (g *reading) end() {
-	if g.drawn {
-		_, _ = fmt.Fprintln(g.w)
-	}
+	g.show(line)
 }
