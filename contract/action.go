@@ -41,6 +41,8 @@ type Request struct {
 	Owner *Identity `json:"owner,omitempty"`
 	// Switch is what a promote or discard does.
 	Switch *Switch `json:"switch,omitempty"`
+	// Group is the consumer group at Broker that a discard removes; empty: none.
+	Group string `json:"group,omitempty"`
 }
 
 // Switch names the revision that an action concerns, and the state of the

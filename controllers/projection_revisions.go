@@ -236,6 +236,9 @@ func (r *ProjectionReconciler) requests(w *world, v *revision) error {
 			connection := compile.Store(w.Store)
 			q.Store = &connection
 		}
+		if c := v.target.Contract; a == contract.ActionDiscard && c != nil {
+			q.Broker, q.Group = &c.Broker, c.Group
+		}
 		inputs, err := actions.Inputs(q, v.incarnation())
 		if err != nil {
 			return err

@@ -250,7 +250,27 @@ func (r *Runner) switchRevisions(ctx context.Context, req *contract.Request, res
 		return err
 	}
 	defer admin.Close()
-	return doSwitch(ctx, admin, req, res)
+	if err := doSwitch(ctx, admin, req, res); err != nil {
+		return err
+	}
+	if req.Action == contract.ActionDiscard && req.Group != "" {
+		r.leaveGroup(ctx, req, res)
+	}
+	return nil
+}
+
+// leaveGroup removes what a dropped revision leaves at the broker. It is a courtesy
+// (Law 2): a broker that is away, or a right that is missing, holds nothing up, and
+// the broker forgets a group of its own accord.
+func (r *Runner) leaveGroup(ctx context.Context, req *contract.Request, res *contract.Result) {
+	admin, err := r.broker(req.Broker)
+	if err == nil {
+		err = admin.DeleteGroup(ctx, req.Group)
+	}
+	if err != nil {
+		res.Message = fmt.Sprintf("the consumer group %q stays at the broker until that forgets it: %v", req.Group, err)
+		r.Logger.Warn("the consumer group stays", "group", req.Group, "error", err.Error())
+	}
 }
 
 func doSwitch(ctx context.Context, admin stores.Admin, req *contract.Request, res *contract.Result) error {

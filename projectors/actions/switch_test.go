@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/projectionist-dev/projectionist/contract"
@@ -83,6 +84,21 @@ func TestSwitchRequests(t *testing.T) {
 			if res := r.Run(t.Context(), action, string(text)); res.OK || res.Reason != "BadRequest" || res.Retryable {
 				t.Errorf("%s: %+v", text, res)
 			}
+		}
+	}
+}
+
+// The broker holds up no discard: what stays there is said.
+func TestGroupStays(t *testing.T) {
+	r := &Runner{Logger: slog.New(slog.DiscardHandler)}
+	for name, broker := range map[string]*contract.Broker{
+		"no broker": nil,
+		"away":      {Name: "main", Kafka: &contract.KafkaBroker{BootstrapServers: []string{"127.0.0.1:1"}}},
+	} {
+		res := contract.Result{OK: true}
+		r.leaveGroup(t.Context(), &contract.Request{Broker: broker, Group: "projectionist.n.p.aaaaaaaaaa"}, &res)
+		if !res.OK || !strings.Contains(res.Message, `the consumer group "projectionist.n.p.aaaaaaaaaa" stays`) {
+			t.Errorf("%s: %+v", name, res)
 		}
 	}
 }

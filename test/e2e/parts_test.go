@@ -17,7 +17,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // producer writes to the real broker with a client that the project does not use.
@@ -47,6 +49,21 @@ func (n *space) produce(messages ...message) {
 	if err := producer().ProduceSync(ctx, records...).FirstErr(); err != nil {
 		n.t.Fatalf("produce: %v", err)
 	}
+}
+
+// groups are the consumer groups of a space at the broker.
+func groups(ctx context.Context, space string) ([]string, error) {
+	response, err := kmsg.NewPtrListGroupsRequest().RequestWith(ctx, producer())
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, g := range response.Groups {
+		if strings.Contains(g.Group, "."+space+".") {
+			out = append(out, g.Group)
+		}
+	}
+	return out, kerr.ErrorForCode(response.ErrorCode)
 }
 
 // database is the administrator's connections.

@@ -178,6 +178,9 @@ func TestRollout(t *testing.T) {
 		if err := kube().List(ctx, &c, client.InNamespace(n.name)); err != nil {
 			return err.Error()
 		}
+		if left, err := groups(ctx, n.name); err != nil || len(left) != 1 || !strings.HasSuffix(left[0], "."+old) {
+			return fmt.Sprintf("consumer groups %v (%v)", left, err)
+		}
 		if len(d.Items) != 1 || len(c.Items) != 1 {
 			return fmt.Sprintf("%d Deployments, %d ControllerRevisions", len(d.Items), len(c.Items))
 		}
