@@ -299,10 +299,10 @@ func FuzzFastEqualsCEL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src, doc string) {
 		// What projectors/codecs refuses never gets here.
 		if fastjson.Validate(doc) != nil || !validText(doc) {
-			t.Skip("not a payload that the codec lets through")
+			return // not a payload that the codec lets through
 		}
 		if _, err := fastjson.Parse(doc); err != nil {
-			t.Skip("nested too deep for the codec")
+			return // nested too deep for the codec
 		}
 		differ(t, src, doc)
 	})

@@ -229,7 +229,10 @@ var refused = []struct {
 	{"on is true in YAML", "Projection", []string{"      set:", "      on: orders\n      set:"}, "unknown field"},
 	{"onAbsent", "Projection", []string{"      set:", "      onAbsent: Fail\n      set:"}, `supported values: "Create", "Ignore"`},
 	{"replicas", "Projection", []string{"  storeRef:", "  projector: {replicas: 0}\n  storeRef:"}, "greater than or equal to 1"},
-	{"what is not in this release", "Projection", []string{"  storeRef:", "  rollout: {strategy: BlueGreen}\n  storeRef:"}, `unknown field "spec.rollout"`},
+	{"what is not in this release", "Projection", []string{"  storeRef:", "  rollout: {strategy: BlueGreen}\n  storeRef:"}, `unknown field "spec.rollout.strategy"`},
+	{"a revision's name", "Projection", []string{"  storeRef:", "  rollout: {activeRevision: newest}\n  storeRef:"}, "spec.rollout.activeRevision"},
+	{"a consent", "Projection", []string{"  storeRef:", "  rollout: {allow: [Everything]}\n  storeRef:"}, `supported values: "BreakReaders", "StaleRevision"`},
+	{"a lock that is held for too long", "Projection", []string{"  storeRef:", "  rollout: {lockTimeoutMilliseconds: 500}\n  storeRef:"}, "less than or equal to 450"},
 	{"deletion policy", "Projection", []string{"  storeRef:", "  deletionPolicy: Drop\n  storeRef:"}, `supported values: "Retain", "Delete"`},
 	{"label value", "Projection", []string{"  storeRef:", "  projector: {labels: {team: 'a b'}}\n  storeRef:"}, "should match"},
 }
@@ -241,6 +244,10 @@ func testDefaults(ctx context.Context, t *testing.T, c client.Client) {
 	if s.Projector.Replicas != 1 || s.LagTargetSeconds != 60 || s.DeletionPolicy != v1alpha1.DeletionPolicyRetain ||
 		s.Models[0].Handlers[0].OnAbsent != v1alpha1.OnAbsentCreate || s.Models[0].Order != v1alpha1.ModelOrderLog {
 		t.Errorf("defaults of a Projection: %+v", s)
+	}
+	if r := s.Rollout; r.Promotion != v1alpha1.PromotionAutomatic || *r.KeepRevisions != 1 || *r.KeepSeconds != 3600 ||
+		r.DeadlineSeconds != 86400 || r.LockTimeoutMilliseconds != 100 {
+		t.Errorf("defaults of a roll-out: %+v", r)
 	}
 	if g := p.Status.ObservedGeneration; g == nil || *g != -1 {
 		t.Errorf("a fresh object's observedGeneration is %v", g)
