@@ -29,7 +29,7 @@ type Build interface {
 	// Lost is closed when the right is gone for good: another process has it, or had it.
 	Lost() <-chan struct{}
 	// Write puts rows into the tables and moves the positions, in one transaction: all
-	// or nothing, whatever happens in between. Advances name all partitions, in order.
+	// or nothing, whatever happens in between. StartBuild gives ErrBuilt from then on. Advances name all partitions, in order.
 	// indexing is called when the last row is written and keys and indexes are made.
 	//
 	// It fails as Commit does, and with what rows fails with. After an error for which

@@ -123,6 +123,9 @@ func (b *build) put(ctx context.Context, advances []stores.Advance, loaded []map
 		return err
 	}
 	r.advance(advances)
+	for _, p := range r.positions {
+		p.Owner = b.owner
+	}
 	b.w.s.announce()
 	return nil
 }

@@ -77,6 +77,10 @@ func (b *build) attempt(ctx context.Context, c *stores.Commit, rows stores.Fill,
 	if err := p.flush(); err != nil {
 		return err
 	}
+	// The claims are those of a projector from now on: it is built, even where it has no row.
+	if _, err := tx.Exec(ctx, "UPDATE "+w.book("positions")+" SET owner = $3 WHERE projection = $1 AND revision = $2", id, w.revision, b.owner); err != nil {
+		return err
+	}
 	dieAt(failBuildBeforeCommit)
 	if err := tx.Commit(ctx); err != nil {
 		return w.explainCommit(err)

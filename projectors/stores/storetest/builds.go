@@ -268,6 +268,17 @@ func buildRight(t *testing.T, h Harness) {
 		s.wants(0)
 		s.commit(on("b"))
 	})
+	t.Run("built without a row", func(t *testing.T) {
+		s, other := open(t)
+		b := s.start("pod-1")
+		if err := s.write(b, [][][]value.Value{nil}); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+		if _, err := other.StartBuild(s.ctx, "pod-2"); !errors.Is(err, stores.ErrBuilt) {
+			t.Fatalf("%v", err)
+		}
+	})
 	t.Run("abandoned", func(t *testing.T) {
 		s, other := open(t)
 		b := s.start("pod-1")
@@ -279,7 +290,7 @@ func buildRight(t *testing.T, h Harness) {
 			t.Fatalf("%v", err)
 		}
 	})
-	h.did("rights to build", 4)
+	h.did("rights to build", 5)
 }
 
 // buildFails: a Write that fails leaves everything as it was, and may be done again.
