@@ -33,6 +33,8 @@ type world struct {
 	program *handlers.Program
 	// feed is what was appended, in that order.
 	feed []fed
+	// builder is the one that build runs.
+	builder *bulk.Builder
 }
 
 type fed struct {
@@ -102,6 +104,7 @@ func (w *world) build(change func(*bulk.Config)) *bulk.Builder {
 	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 	defer cancel()
 	b := bulk.New(w.config(change))
+	w.builder = b
 	if err := b.Run(ctx); err != nil {
 		w.Fatalf("Run: %v", err)
 	}

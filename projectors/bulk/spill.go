@@ -17,6 +17,7 @@ import (
 type spill struct {
 	dir   string
 	limit int64
+	piece int
 
 	mu      sync.Mutex
 	file    *os.File // nil until it is needed
@@ -35,8 +36,13 @@ type piece struct {
 	size   int
 }
 
-// pieceBytes is about how much of a bucket's entries is compressed and written at once.
-const pieceBytes = 64 << 10
+// What of a bucket's entries is compressed and written at once, in bytes: much, but over all
+// buckets no more than a part of the memory that is left to them.
+const leastPiece, mostPiece = 256, 64 << 10
+
+func newSpill(dir string, limit, memory int64) *spill {
+	return &spill{dir: dir, limit: limit, piece: int(min(max(memory/(4*manyBuckets), leastPiece), mostPiece))}
+}
 
 func (s *spill) size() int64 {
 	s.mu.Lock()
@@ -47,7 +53,7 @@ func (s *spill) size() int64 {
 // add appends an entry. The caller holds the bucket's mutex.
 func (s *spill) add(p *pieces, entry []byte) error {
 	p.pending = append(p.pending, entry...)
-	if len(p.pending) < pieceBytes {
+	if len(p.pending) < s.piece {
 		return nil
 	}
 	return s.flush(p)

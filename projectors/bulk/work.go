@@ -144,7 +144,7 @@ func (w *work) run(ctx context.Context, build stores.Build) error {
 	}); err != nil {
 		return err
 	}
-	spill := &spill{dir: w.cfg.SpillDir, limit: w.cfg.Contract.Build.Spill()}
+	spill := newSpill(w.cfg.SpillDir, w.cfg.Contract.Build.Spill(), w.cfg.MaxMemory)
 	defer spill.close()
 	if err := w.readAll(ctx, spill); err != nil {
 		return err
