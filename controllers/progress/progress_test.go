@@ -270,13 +270,13 @@ func TestBuildIsToldByWhoBuilds(t *testing.T) {
 	for _, order := range [][]*contract.BuildStatus{{waits, builds, nil}, {builds, waits}, {nil, waits, builds}} {
 		var answers []Answer
 		for _, b := range order {
-			answers = append(answers, Answer{Status: contract.ProjectorStatus{Build: b}})
+			answers = append(answers, Answer{Status: &contract.ProjectorStatus{Build: b}})
 		}
 		if got := combine(answers).Build; got != builds {
 			t.Errorf("%+v", got)
 		}
 	}
-	if got := combine([]Answer{{}, {Status: contract.ProjectorStatus{}}}).Build; got != nil {
+	if got := combine([]Answer{{Status: &contract.ProjectorStatus{}}}).Build; got != nil {
 		t.Errorf("nobody builds: %+v", got)
 	}
 }

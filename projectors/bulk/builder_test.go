@@ -224,9 +224,12 @@ func TestNotWorthWhile(t *testing.T) {
 		config   func(*bulk.Config)
 		want     string
 	}{
-		"short":   {nil, func(cfg *bulk.Config) { cfg.MinEvents = 101 }, "ShortLog"},
-		"live":    {func(c *contract.Contract) { c.Build = &contract.Build{Mode: contract.BuildLive} }, nil, "Mode"},
-		"fan-out": {func(c *contract.Contract) { h := &c.Models[0].Handlers[2]; h.Key, h.Where = nil, map[string]string{"customer": "event.customer"} }, nil, "Spec"},
+		"short": {nil, func(cfg *bulk.Config) { cfg.MinEvents = 101 }, "ShortLog"},
+		"live":  {func(c *contract.Contract) { c.Build = &contract.Build{Mode: contract.BuildLive} }, nil, "Mode"},
+		"fan-out": {func(c *contract.Contract) {
+			h := &c.Models[0].Handlers[2]
+			h.Key, h.Where = nil, map[string]string{"customer": "event.customer"}
+		}, nil, "Spec"},
 		"unique":  {func(c *contract.Contract) { c.Models[0].Indexes[0].Unique = true }, nil, "Spec"},
 		"arrival": {func(c *contract.Contract) { c.Models[1].Order = "Arrival" }, nil, "Spec"},
 	} {

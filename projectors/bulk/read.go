@@ -6,6 +6,7 @@ package bulk
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/engine"
 	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/failpoint"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
 )
@@ -24,6 +26,9 @@ const recordWeight = 64
 
 // maxTimestamp is the end of the year 9999 in milliseconds; see package engine.
 const maxTimestamp = 253_402_300_799_999
+
+// failReading is where a test ends the process; see package failpoint.
+const failReading = "bulk/die-reading"
 
 // unit is one fetched batch on its way into the buckets.
 type unit struct {
@@ -204,6 +209,9 @@ func (r *reader) foldUnit(f *folder, u *unit) error {
 		if rec.Timestamp <= maxTimestamp {
 			newest = max(newest, rec.Timestamp)
 		}
+	}
+	if failpoint.Enabled && failpoint.Hit(failReading) {
+		os.Exit(137)
 	}
 	if err := r.buckets.shrink(); err != nil {
 		return err

@@ -23,11 +23,10 @@ import (
 // else: it holds back no vacuum, works through a transaction pooler, and is gone with its
 // holder. It only keeps a second process from working in vain; what makes a
 // build safe is the claims that it holds, as for every commit (Law 3).
-const (
-	buildPing = 5 * time.Second
-	// buildIdle is after how long the server ends a holder that is frozen.
-	buildIdle = 30 * time.Second
-)
+//
+// The holder says every quarter of Config.NetworkTimeout that it is there; after
+// buildIdle without, the server ends it.
+const buildIdle = 30 * time.Second
 
 var _ stores.Builder = (*Writer)(nil)
 
@@ -160,7 +159,7 @@ func (b *build) hold(ctx context.Context, tx *pgxpool.Tx) {
 			release(tx)
 		}
 	}()
-	tick := time.NewTicker(buildPing)
+	tick := time.NewTicker(b.w.cfg.NetworkTimeout / 4)
 	defer tick.Stop()
 	for {
 		select {
