@@ -27,7 +27,7 @@
 //	Claims: who works on a partition writes an epoch and a random token into its row.
 //	MissingRowStops                         stores/postgres/writer.go: complete; engine/session.go: prepare
 //	Reclaims, ReclaimWaits                  engine/watch.go: reclaim
-//	LooksAtRows                             -
+//	LooksAtRows                             engine/look.go: look
 //
 //	Held keys: an event that is refused is set aside, and its followers of the same key behind it.
 //	ResolveRaises, ResolveLocks, HeldReload,
