@@ -47,7 +47,7 @@
 //	EndsAreHighWatermarks                   engine/watch.go: adoptStep
 //	FirstBarrierStands, BarrierWithRows,
 //	BarriersKept, NewRowsOnly               stores/postgres/barriers.go: AddPartitions
-//	PreparedAsKnown                         -
+//	PreparedAsKnown                         stores/starts.go: AsRecorded, each store's Prepare
 //	GrowthKnown                             of the surroundings, see docs/ordering.md
 //
 // A dash marks what no code does yet: there the model is what it has to do.

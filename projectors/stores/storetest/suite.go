@@ -20,6 +20,7 @@ func Run(t *testing.T, h Harness) {
 		{"PrepareAdoptsARetainedProjection", prepareAdopts},
 		{"PrepareRefusesForeignNames", prepareRefusesForeignNames},
 		{"SecondRevision", secondRevision},
+		{"SecondRevisionAfterGrowth", secondRevisionAfterGrowth},
 		{"SwitchMovesReaders", switchMovesReaders},
 		{"SwitchBehind", switchBehind},
 		{"SwitchUnderWrites", switchUnderWrites},
