@@ -25,6 +25,7 @@ func Run(t *testing.T, h Harness) {
 		{"SwitchBehind", switchBehind},
 		{"SwitchUnderWrites", switchUnderWrites},
 		{"SwitchWhilePartitionsAreAdded", switchWhilePartitionsAreAdded},
+		{"SwitchOfTopics", switchOfTopics},
 		{"SwitchRefuses", switchRefuses},
 		{"SwitchKeepsNames", switchKeepsNames},
 		{"Discard", discard},
