@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -15,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/projectionist-dev/projectionist/contract"
@@ -330,7 +330,9 @@ func (r *ProjectionReconciler) rolloutInput(ctx context.Context, w *world) (roll
 }
 
 // ahead counts the builds of other projections of the store that come before
-// this one's: those that go on, and those that were asked for earlier.
+// this one's: those that go on, and those that were asked for earlier. It is read from the
+// API server, and earlier is what the resource version says: of two candidates one then
+// finds the other before itself, however close they are, and whatever a cache or a clock shows.
 func (r *ProjectionReconciler) ahead(ctx context.Context, w *world) (int, error) {
 	var mine *revision
 	for _, v := range w.revisions {
@@ -343,11 +345,17 @@ func (r *ProjectionReconciler) ahead(ctx context.Context, w *world) (int, error)
 	}
 	p := w.Projection
 	var all appsv1.ControllerRevisionList
-	if err := r.Client.List(ctx, &all, client.InNamespace(p.Namespace), client.MatchingLabels{
+	if err := r.Live.List(ctx, &all, client.InNamespace(p.Namespace), client.MatchingLabels{
 		resources.LabelManagedBy: resources.ManagedBy, resources.LabelRole: string(rollout.RoleCandidate),
 		resources.LabelStore: resources.Bounded(p.Spec.StoreRef.Name),
 	}); err != nil {
 		return 0, err
+	}
+	since := mine.record.ResourceVersion
+	for i := range all.Items {
+		if all.Items[i].UID == mine.record.UID {
+			since = all.Items[i].ResourceVersion
+		}
 	}
 	n := 0
 	for i := range all.Items {
@@ -355,17 +363,19 @@ func (r *ProjectionReconciler) ahead(ctx context.Context, w *world) (int, error)
 		if metav1.IsControlledBy(o, p) || !o.DeletionTimestamp.IsZero() {
 			continue
 		}
-		order := o.CreationTimestamp.Compare(mine.CreatedAt)
-		if order < 0 || (order == 0 && strings.Compare(o.Name, mine.record.Name) < 0) {
-			n++
-			continue
-		}
-		started, err := r.get(ctx, o.Namespace, o.Name, &appsv1.Deployment{})
+		order, err := resourceversion.CompareResourceVersion(o.ResourceVersion, since)
 		if err != nil {
 			return 0, err
 		}
-		if started {
+		if order < 0 {
 			n++
+			continue
+		}
+		switch err := r.Live.Get(ctx, client.ObjectKeyFromObject(o), &appsv1.Deployment{}); {
+		case err == nil:
+			n++
+		case client.IgnoreNotFound(err) != nil:
+			return 0, err
 		}
 	}
 	return n, nil
