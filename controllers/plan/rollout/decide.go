@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/utils/ptr"
-
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/change"
@@ -253,10 +251,11 @@ func (d *decider) role(r *Revision) Role { return d.out.Roles[r.Name] }
 func (d *decider) keep(left []*Revision) {
 	at := func(r *Revision) time.Time { return d.Facts.Find(r.Name).LeftAt }
 	slices.SortStableFunc(left, func(a, b *Revision) int { return at(b).Compare(at(a)) })
-	seconds := time.Duration(ptr.Deref(d.Rollout.KeepSeconds, 3600)) * time.Second
+	keep := change.Defaulted(d.Rollout)
+	seconds := time.Duration(*keep.KeepSeconds) * time.Second
 	for i, r := range left {
 		until := at(r).Add(seconds)
-		if i >= int(ptr.Deref(d.Rollout.KeepRevisions, 1)) || !d.Now.Before(until) {
+		if i >= int(*keep.KeepRevisions) || !d.Now.Before(until) {
 			d.cut(r, RoleLeaving)
 			continue
 		}

@@ -119,6 +119,16 @@ func TestTranscripts(t *testing.T) {
 			x.s.spec.rollout.ActiveRevision = ""
 			x.run(10)
 		},
+		"in-place": func(x *transcript) {
+			x.s.spec.rollout = v1alpha1.Rollout{Strategy: v1alpha1.StrategyInPlace}
+			x.run(4)
+			x.note("v2 takes three ticks to build; v1 is what readers see until then, and goes at once")
+			x.s.spec.version, x.s.build["v2"] = "v2", 3
+			x.run(14)
+			x.note("git revert: v1 is built anew")
+			x.s.spec.version = "v1"
+			x.run(16)
+		},
 		"git-revert": func(x *transcript) {
 			x.run(4)
 			x.s.spec.version = "v2"
