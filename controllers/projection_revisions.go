@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/projectionist-dev/projectionist/contract"
@@ -325,60 +324,11 @@ func (r *ProjectionReconciler) rolloutInput(ctx context.Context, w *world) (roll
 		in.Revisions = append(in.Revisions, v.Revision)
 	}
 	var err error
-	in.Ahead, err = r.ahead(ctx, w)
+	if in.Ahead, err = r.ahead(ctx, w); err != nil {
+		return in, err
+	}
+	in.Connections, err = r.connections(ctx, w)
 	return in, err
-}
-
-// ahead counts the builds of other projections of the store that come before
-// this one's: those that go on, and those that were asked for earlier. It is read from the
-// API server, and earlier is what the resource version says: of two candidates one then
-// finds the other before itself, however close they are, and whatever a cache or a clock shows.
-func (r *ProjectionReconciler) ahead(ctx context.Context, w *world) (int, error) {
-	var mine *revision
-	for _, v := range w.revisions {
-		if v.Recorded && v.Role == rollout.RoleCandidate && !v.Deployed {
-			mine = v
-		}
-	}
-	if mine == nil {
-		return 0, nil
-	}
-	p := w.Projection
-	var all appsv1.ControllerRevisionList
-	if err := r.Live.List(ctx, &all, client.InNamespace(p.Namespace), client.MatchingLabels{
-		resources.LabelManagedBy: resources.ManagedBy, resources.LabelRole: string(rollout.RoleCandidate),
-		resources.LabelStore: resources.Bounded(p.Spec.StoreRef.Name),
-	}); err != nil {
-		return 0, err
-	}
-	since := mine.record.ResourceVersion
-	for i := range all.Items {
-		if all.Items[i].UID == mine.record.UID {
-			since = all.Items[i].ResourceVersion
-		}
-	}
-	n := 0
-	for i := range all.Items {
-		o := &all.Items[i]
-		if metav1.IsControlledBy(o, p) || !o.DeletionTimestamp.IsZero() {
-			continue
-		}
-		order, err := resourceversion.CompareResourceVersion(o.ResourceVersion, since)
-		if err != nil {
-			return 0, err
-		}
-		if order < 0 {
-			n++
-			continue
-		}
-		switch err := r.Live.Get(ctx, client.ObjectKeyFromObject(o), &appsv1.Deployment{}); {
-		case err == nil:
-			n++
-		case client.IgnoreNotFound(err) != nil:
-			return 0, err
-		}
-	}
-	return n, nil
 }
 
 // look makes the active revision, before there is one the first, what the status is about.

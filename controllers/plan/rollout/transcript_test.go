@@ -180,6 +180,20 @@ func TestTranscripts(t *testing.T) {
 			x.s.ahead = 0
 			x.run(20)
 		},
+		"connections": func(x *transcript) {
+			x.note("another projection has all connections of the store")
+			x.s.connections = Connections{Limit: 16, Pods: 3, Projections: 2, Need: 1}
+			x.run(4)
+			x.note("it has one replica fewer")
+			x.s.connections.Pods = 2
+			x.run(5)
+			x.note("v2 needs as many again")
+			x.s.spec.version, x.s.connections.Pods = "v2", 3
+			x.run(5)
+			x.note("maxConnections: 20")
+			x.s.connections.Limit = 20
+			x.run(20)
+		},
 		"events-are-gone": func(x *transcript) {
 			x.run(4)
 			x.s.spec.version, x.s.spec.incomplete = "v2", "EventTopic orders: the first events are gone"

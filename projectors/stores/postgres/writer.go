@@ -46,7 +46,7 @@ var _ stores.Writer = (*Writer)(nil)
 // OpenWriter makes a Writer for the contract's revision. It does not connect:
 // the first use does. It fails on a contract that Prepare would refuse.
 func OpenWriter(cfg Config, c *contract.Contract) (*Writer, error) {
-	full, err := cfg.withDefaults(3)
+	full, err := cfg.withDefaults(contract.ProjectorConnections)
 	if err != nil {
 		return nil, err
 	}
