@@ -297,17 +297,10 @@ func FuzzFastEqualsCEL(f *testing.F) {
 		f.Add(src, documents[i%len(documents)])
 	}
 	f.Fuzz(func(t *testing.T, src, doc string) {
-		// What projectors/codecs refuses never gets here.
-		if fastjson.Validate(doc) != nil || !validText(doc) {
+		var scan jsondoc.Doc
+		if scan.Scan([]byte(doc), nil) != nil {
 			return // not a payload that the codec lets through
-		}
-		if _, err := fastjson.Parse(doc); err != nil {
-			return // nested too deep for the codec
 		}
 		differ(t, src, doc)
 	})
-}
-
-func validText(s string) bool {
-	return strings.ToValidUTF8(s, "") == s && !strings.Contains(strings.ToLower(s), `\ud`)
 }
