@@ -431,41 +431,46 @@ func (r *readers) prefix(a *answer) bool {
 	return false
 }
 
-// lockWaits is the longest that anybody was seen to wait for a lock on the view.
+// lockWaits is the longest that anybody was seen to wait for a lock on the view, and for which.
 type lockWaits struct {
 	n       *space
 	mu      sync.Mutex
 	longest time.Duration
+	mode    string
 }
 
 // sample looks until the context ends.
 func (l *lockWaits) sample(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	query := l.n.fill(`SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)), 0)::float8
-FROM pg_locks WHERE NOT granted AND locktype = 'relation' AND relation = to_regclass('$SCHEMA.tally')`)
+	query := l.n.fill(`SELECT extract(epoch FROM clock_timestamp() - waitstart)::float8, mode FROM pg_locks
+WHERE NOT granted AND waitstart IS NOT NULL AND locktype = 'relation' AND relation = to_regclass('$SCHEMA.tally') ORDER BY waitstart LIMIT 1`)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 			var seconds float64
-			if database().QueryRow(context.WithoutCancel(ctx), query).Scan(&seconds) == nil {
+			var mode string
+			// Nobody waits, mostly: then there is no row.
+			if database().QueryRow(context.WithoutCancel(ctx), query).Scan(&seconds, &mode) == nil {
 				l.mu.Lock()
-				l.longest = max(l.longest, time.Duration(seconds*float64(time.Second)))
+				if waited := time.Duration(seconds * float64(time.Second)); waited > l.longest {
+					l.longest, l.mode = waited, mode
+				}
 				l.mu.Unlock()
 			}
 		}
 	}
 }
 
-// lap gives the longest wait since the last lap.
-func (l *lockWaits) lap() time.Duration {
+// lap gives the longest wait since the last lap, and the lock that was waited for.
+func (l *lockWaits) lap() (longest time.Duration, mode string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := l.longest
-	l.longest = 0
-	return out
+	longest, mode = l.longest, l.mode
+	l.longest, l.mode = 0, "none"
+	return longest, mode
 }
 
 // TestWantRow holds the closed form to the fold itself.

@@ -137,16 +137,17 @@ func TestRollout(t *testing.T) {
 			stop()
 			work.Wait()
 		}
-		m, longest := r.lap(), waits.lap()
-		t.Logf("run %d: %s took over from %s after %s, was rolled back after %s; %s; longest wait for a lock on the view %s", run+1, target, old,
-			forward.Round(100*time.Millisecond), back.Round(100*time.Millisecond), m, longest.Round(100*time.Microsecond))
+		m := r.lap()
+		longest, mode := waits.lap()
+		t.Logf("run %d: %s took over from %s after %s, was rolled back after %s; %s; longest wait for a lock on the view %s (%s)", run+1, target, old,
+			forward.Round(100*time.Millisecond), back.Round(100*time.Millisecond), m, longest.Round(100*time.Microsecond), mode)
 		table = append(table, fmt.Sprintf("| %d | %.1f s | %.1f s | %d | %d | %d | %s | %s | %s | %s |", run+1, forward.Seconds(), back.Seconds(),
 			m.queries, m.failed, m.wrong, m.at(0.5), m.at(0.99), m.at(1), longest.Round(100*time.Microsecond)))
 		if m.failed > 0 || m.wrong > 0 {
 			t.Errorf("run %d: readers were not served", run+1)
 		}
 		if longest > lockTimeout {
-			t.Errorf("run %d: somebody waited %s for a lock on the view, the limit is %s", run+1, longest, lockTimeout)
+			t.Errorf("run %d: somebody waited %s for the lock %s on the view, the limit is %s", run+1, longest, mode, lockTimeout)
 		}
 		old = target
 	}
