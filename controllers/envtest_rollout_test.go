@@ -196,7 +196,7 @@ func TestPromoteAndRollBackByHand(t *testing.T) {
 	p := w.projection()
 	b := p.Status.TargetRevision
 	message := w.wants(p, "Ready", metav1.ConditionFalse, v1alpha1.ReasonAwaitingPromotion)
-	if !strings.Contains(message, "spec.rollout.activeRevision: "+b) || stateOf(p, b) != "Ready" || w.serves() != a {
+	if !strings.Contains(message, `spec.rollout.activeRevision: "`+b+`"`) || stateOf(p, b) != "Ready" || w.serves() != a {
 		t.Errorf("%s; %+v", message, p.Status)
 	}
 	pin("0123456789")
@@ -405,7 +405,9 @@ func TestNewestAnswerDeleted(t *testing.T) {
 	if b == a || w.projection().Status.Sequence != 2 {
 		t.Fatalf("status: %+v", w.projection().Status)
 	}
-	w.lose(func(job *batchv1.Job) bool { return job.Labels[resources.LabelAction] == string(contract.ActionPromote) })
+	w.lose(func(job *batchv1.Job) bool {
+		return job.Labels[resources.LabelAction] == string(contract.ActionPromote)
+	})
 	w.change(func(p *v1alpha1.Projection) { p.Spec.Rollout.KeepRevisions = ptr.To[int32](0) })
 	w.fold("event.amount")
 	for range 40 {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -92,7 +93,7 @@ func TestRolloutChaos(t *testing.T) {
 	n := newSpace(t)
 	rng := rand.New(rand.NewPCG(seed, 0xc4a05))
 	c := &chaos{
-		space: n, killer: &killer{n: n, rng: rng, struck: map[string]bool{}}, kills: setting(t, "ROLLOUT_CHAOS_KILLS", 8),
+		space: n, killer: &killer{n: n, rng: rng, from: time.Now(), struck: map[string]bool{}}, kills: setting(t, "ROLLOUT_CHAOS_KILLS", 8),
 		known: &factors{of: map[string]int{}}, counts: map[phase]map[victim]int{}, began: time.Now(), factor: 1, most: 1,
 	}
 	t.Logf("seed %d: %d kills, %d events", seed, c.kills, events)
@@ -228,7 +229,7 @@ func (c *chaos) cycle(due func(int) int) {
 	})
 	c.old = back
 	c.harm(kept, due(3), func(p *v1alpha1.Projection) bool { return state(p, back) == v1alpha1.RevisionKept }, never)
-	c.change("keepSeconds: 3600, activeRevision: " + back)
+	c.change("keepSeconds: 3600, activeRevision: " + strconv.Quote(back))
 	c.harm(rollingBack, due(4), func(p *v1alpha1.Projection) bool { return !sees(back)(p) }, sees(back))
 	c.active("tally", patience, is(back))
 	c.change("keepSeconds: 3600")

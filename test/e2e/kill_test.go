@@ -45,8 +45,9 @@ var victims = []victim{theOperator, leftBehind, onItsWay, theJob, aBackend, theP
 type killer struct {
 	n   *space
 	rng *rand.Rand
-	// met are the errors that operators had logged when they were killed.
-	met []string
+	// met are the errors that operators had logged when they were killed, from a time on.
+	from time.Time
+	met  []string
 
 	mu      sync.Mutex
 	outages []outage
@@ -82,7 +83,7 @@ func (k *killer) kill(v victim, old, target string, action contract.Action) stri
 
 func (k *killer) operator() string {
 	k.n.t.Helper()
-	errs, err := operatorErrors(time.Now().Add(-time.Hour))
+	errs, err := operatorErrors(k.from)
 	if err != nil {
 		k.n.t.Logf("the operator's log: %v", err)
 	}

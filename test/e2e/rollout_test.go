@@ -126,7 +126,7 @@ func TestRollout(t *testing.T) {
 		n.active("tally", within, is(target))
 		forward := time.Since(began)
 
-		n.apply(tally(factor, "keepSeconds: 3600, activeRevision: "+old))
+		n.apply(tally(factor, "keepSeconds: 3600, activeRevision: "+strconv.Quote(old)))
 		began = time.Now()
 		n.active("tally", soon, is(old))
 		back := time.Since(began)
@@ -272,7 +272,7 @@ func TestRolloutManual(t *testing.T) {
 	n.caughtUp("tally")
 
 	// git revert: the revision is kept, and readers go back to it when told to.
-	n.apply(tally(1, manual+", activeRevision: "+first))
+	n.apply(tally(1, manual+", activeRevision: "+strconv.Quote(first)))
 	n.active("tally", soon, is(first))
 	n.holds("SELECT sum(events) FROM $SCHEMA.tally", "(3000)")
 	n.caughtUp("tally")
