@@ -50,6 +50,10 @@ chaos-rollout: ## Kill a random process in every phase of roll-outs under reader
 rollout-load: ## Roll out and back under readers on a large log (EVENTS=2000000 READERS=8 RATE=2000 RUNS=10).
 	@hack/test/rollouts load
 
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for 30 minutes of processor time (FUZZ_MINUTES).
+	@hack/test/fuzz
+
 .PHONY: bench
 bench: ## Measure throughput, latency and memory on real parts.
 	@hack/test/bench

@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -51,6 +52,9 @@ type Config struct {
 	IdleCommit time.Duration
 	// WatchInterval is how often the ends of the log are sampled; default 2 s.
 	WatchInterval time.Duration
+	// LookInterval is how often quiet partitions are compared with their position rows: how
+	// long a failover of the store that lost a last commit may go unnoticed; default 10 s.
+	LookInterval time.Duration
 	// ReclaimAfter is how long a partition lost to another claim must stand still before it is claimed again; default 15 s.
 	ReclaimAfter time.Duration
 	// StalledTransactionAfter is how long the last stable offset may stay behind the high watermark; default 60 s.
@@ -66,6 +70,7 @@ func (c *Config) setDefaults() {
 	def(&c.Linger, 5*time.Millisecond)
 	def(&c.IdleCommit, time.Second)
 	def(&c.WatchInterval, 2*time.Second)
+	def(&c.LookInterval, 10*time.Second)
 	def(&c.ReclaimAfter, 15*time.Second)
 	def(&c.StalledTransactionAfter, time.Minute)
 	def(&c.DrainTimeout, 5*time.Second)
@@ -190,33 +195,40 @@ func (e *Engine) sourceOK() { e.setHealth(&e.source, contract.Health{OK: true}) 
 func (e *Engine) storeOK() { e.setHealth(&e.store, contract.Health{OK: true}) }
 
 func (e *Engine) sourceFailed(err error) {
-	reason, message := sources.ReasonOf(err), err.Error()
-	var schema *codecs.UnavailableError
-	switch {
-	case errors.As(err, &schema):
-		reason, message = schema.Reason, schema.Message
-	case reason == "":
-		reason = sources.ReasonUnreachable
+	h := SourceHealth(err)
+	if e.setHealth(&e.source, h) {
+		e.cfg.Logger.Warn("the source cannot be used, trying again", "reason", h.Reason, "error", h.Message)
 	}
-	if e.setHealth(&e.source, contract.Health{Reason: reason, Message: message}) {
-		e.cfg.Logger.Warn("the source cannot be used, trying again", "reason", reason, "error", message)
-	}
-	e.metrics.faults.WithLabelValues("source", reason).Inc()
+	e.metrics.faults.WithLabelValues("source", h.Reason).Inc()
 }
 
 func (e *Engine) storeFailed(err error) {
-	reason, message := stores.ReasonUnreachable, err.Error()
+	h := StoreHealth(err)
+	if e.setHealth(&e.store, h) {
+		e.cfg.Logger.Warn("the store cannot be used, trying again", "reason", h.Reason, "error", h.Message)
+	}
+	e.metrics.faults.WithLabelValues("store", h.Reason).Inc()
+}
+
+// SourceHealth is what users see of a fault of the source.
+func SourceHealth(err error) contract.Health {
+	var schema *codecs.UnavailableError
+	if errors.As(err, &schema) {
+		return contract.Health{Reason: schema.Reason, Message: schema.Message}
+	}
+	return contract.Health{Reason: cmp.Or(sources.ReasonOf(err), sources.ReasonUnreachable), Message: err.Error()}
+}
+
+// StoreHealth is what users see of a fault of the store.
+func StoreHealth(err error) contract.Health {
 	var env *stores.EnvironmentError
 	switch {
 	case errors.As(err, &env):
-		reason, message = env.Reason, env.Message
+		return contract.Health{Reason: env.Reason, Message: env.Message}
 	case errors.Is(err, stores.ErrNoPosition):
-		reason = stores.ReasonNotPrepared
+		return contract.Health{Reason: stores.ReasonNotPrepared, Message: err.Error()}
 	}
-	if e.setHealth(&e.store, contract.Health{Reason: reason, Message: message}) {
-		e.cfg.Logger.Warn("the store cannot be used, trying again", "reason", reason, "error", message)
-	}
-	e.metrics.faults.WithLabelValues("store", reason).Inc()
+	return contract.Health{Reason: stores.ReasonUnreachable, Message: err.Error()}
 }
 
 // setHealth keeps Since while the state stays the same, and says whether it changed.

@@ -16,14 +16,19 @@ import (
 // advisoryEvery is how often the broker is told how far the group is.
 const advisoryEvery = 5 * time.Second
 
-// watch samples the ends of the log, opens barriers, takes back lost
-// partitions and tells lag tools how far we are, until ctx is done.
+// watch samples the ends of the log, opens barriers, looks after quiet
+// partitions, takes back lost ones and tells lag tools how far we are, until ctx is done.
 func (s *session) watch(ctx context.Context) {
 	tick := time.NewTicker(s.e.cfg.WatchInterval)
 	defer tick.Stop()
 	var told time.Time
+	looked := time.Now() // they were claimed just now
 	for {
 		s.sample(ctx)
+		if time.Since(looked) >= s.e.cfg.LookInterval {
+			looked = time.Now()
+			s.look(ctx)
+		}
 		s.reclaim(ctx)
 		if s.waitsAtBarrier() {
 			if err := s.applyBarriers(ctx); err != nil {
@@ -128,7 +133,7 @@ func (s *session) reclaim(ctx context.Context) {
 			s.stopLocked(p, positionMissing(p.claim.Next))
 			continue
 		}
-		if row.Epoch != p.lostRow.Epoch || row.Next != p.lostRow.Next {
+		if row.Epoch != p.lostRow.Epoch || row.Token != p.lostRow.Token || row.Next != p.lostRow.Next {
 			p.lostAt, p.lostRow = time.Now(), row
 			continue
 		}
@@ -229,7 +234,7 @@ func (s *session) applyBarriers(ctx context.Context) error {
 			return err
 		}
 		for _, b := range barriers {
-			limitAt(limits, b, rows)
+			b.Limit(limits, func(tp event.TopicPartition) int64 { return rows[tp].Next })
 		}
 	}
 	s.mu.Lock()
@@ -242,29 +247,6 @@ func (s *session) applyBarriers(ctx context.Context) error {
 	s.mu.Unlock()
 	s.wakeFetcher()
 	return nil
-}
-
-// limitAt adds the limits of a barrier that is not open yet.
-func limitAt(limits map[event.TopicPartition]int64, b stores.Barrier, rows map[event.TopicPartition]stores.Claim) {
-	open := true
-	for i, end := range b.Ends {
-		tp := event.TopicPartition{Topic: b.Topic, Partition: int32(i)}
-		open = open && rows[tp].Next >= end
-	}
-	if open {
-		return
-	}
-	lower := func(tp event.TopicPartition, limit int64) {
-		if have, ok := limits[tp]; !ok || limit < have {
-			limits[tp] = limit
-		}
-	}
-	for i, end := range b.Ends {
-		lower(event.TopicPartition{Topic: b.Topic, Partition: int32(i)}, end)
-	}
-	for i := b.Before; i < b.After; i++ {
-		lower(event.TopicPartition{Topic: b.Topic, Partition: i}, 0)
-	}
 }
 
 // waitsAtBarrier says that a partition of ours has a limit.

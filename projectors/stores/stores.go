@@ -89,6 +89,29 @@ type Barrier struct {
 	Ends []int64
 }
 
+// Limit lowers how far partitions may be read, unless all partitions before the
+// growth are at or past its ends by what at says: then it is open.
+func (b Barrier) Limit(limits map[event.TopicPartition]int64, at func(event.TopicPartition) int64) {
+	open := true
+	for i, end := range b.Ends {
+		open = open && at(event.TopicPartition{Topic: b.Topic, Partition: int32(i)}) >= end
+	}
+	if open {
+		return
+	}
+	lower := func(tp event.TopicPartition, limit int64) {
+		if have, ok := limits[tp]; !ok || limit < have {
+			limits[tp] = limit
+		}
+	}
+	for i, end := range b.Ends {
+		lower(event.TopicPartition{Topic: b.Topic, Partition: int32(i)}, end)
+	}
+	for i := b.Before; i < b.After; i++ {
+		lower(event.TopicPartition{Topic: b.Topic, Partition: i}, 0)
+	}
+}
+
 // Admin is the DDL side of a store, used by action Jobs.
 type Admin interface {
 	Probe(ctx context.Context) (contract.StoreFacts, error)
@@ -96,7 +119,8 @@ type Admin interface {
 	// view, and a position row for each partition in starts. It is idempotent and adopts a
 	// retained projection's tables; it fails with *NameTakenError rather than
 	// touching a relation that is not this projection's. Position rows are made
-	// once, with the revision: starts are ignored when it is there already. Views
+	// once, with the revision: starts are ignored when it is there already. Partitions that
+	// another revision has not seen yet get none: they come through AddPartitions, with a barrier (AsRecorded). Views
 	// show the revision that was prepared first. Starts number the partitions of
 	// each topic from 0 without gaps.
 	Prepare(ctx context.Context, c *contract.Contract, starts []Start) (contract.PrepareFacts, error)

@@ -52,6 +52,7 @@ type Input struct {
 	// Ahead is how many revisions of other projections of the store are built or come first, of Limit that may be at once.
 	Ahead, Limit int
 	Store        string
+	Connections  Connections
 	// Busy is true while a promote or discard is under way.
 	Busy bool
 	// Facts is what the bookkeeping says; nil while no action has told.
@@ -104,7 +105,7 @@ func InPlace(stored, newest *contract.Contract) *contract.Contract {
 	if newest.Store.Name == stored.Store.Name {
 		out.Store = newest.Store
 	}
-	out.LagTargetSeconds = newest.LagTargetSeconds
+	out.LagTargetSeconds, out.Build = newest.LagTargetSeconds, newest.Build
 	return &out
 }
 

@@ -45,6 +45,9 @@ func stuck(reason, format string, args ...any) *Say {
 
 func (d *decider) say() *Say {
 	active, target, wanted := d.out.Active, d.out.Target, d.out.Wanted
+	if r := d.find(target); active == "" && r != nil && !d.Suspended && d.crowded(r) {
+		return working(v1alpha1.ReasonQueued, "%s", d.room())
+	}
 	switch {
 	case d.Suspended || active == "":
 		return nil
@@ -71,7 +74,7 @@ func (d *decider) say() *Say {
 	case d.held(r):
 		return d.lacking(next)
 	case d.queued(r):
-		return working(v1alpha1.ReasonQueued, "%s. Readers go on with revision %s", d.queue(), active)
+		return working(v1alpha1.ReasonQueued, "%s. Readers go on with revision %s", d.queue(r), active)
 	}
 	return d.progress(r)
 }
@@ -81,7 +84,10 @@ func (d *decider) lacking(target string) *Say {
 		"revision %s would be built without events that are gone: %s. Readers go on with revision %s. Put the spec back, or read from a topic that has them all", target, d.Incomplete, d.out.Active)
 }
 
-func (d *decider) queue() string {
+func (d *decider) queue(r *Revision) string {
+	if !d.outranked(r) {
+		return d.room()
+	}
 	noun := "projections"
 	if d.Ahead == 1 {
 		noun = "projection"
@@ -226,6 +232,11 @@ func far(s progress.Snapshot) string {
 	if !s.Heard || len(s.Partitions) == 0 {
 		return "its projectors are being started"
 	}
+	if s.Build != nil {
+		if text := built(s.Build); text != "" {
+			return text
+		}
+	}
 	done := 0
 	for i := range s.Partitions {
 		if s.Partitions[i].Once {
@@ -237,6 +248,19 @@ func far(s progress.Snapshot) string {
 		return fmt.Sprintf("%d of %d partitions caught up", done, len(s.Partitions))
 	}
 	return fmt.Sprintf("%d of %d partitions caught up, %s events to go", done, len(s.Partitions), count(lag))
+}
+
+// built says how far a bulk build is; "" where nobody says.
+func built(b *contract.BuildStatus) string {
+	switch b.Phase {
+	case contract.BuildReading:
+		return fmt.Sprintf("in bulk, %s of %s events read", count(b.Events), count(b.Of))
+	case contract.BuildWriting:
+		return fmt.Sprintf("in bulk, all %s events read, rows are being written", count(b.Of))
+	case contract.BuildIndexing:
+		return fmt.Sprintf("in bulk, all %s events read, indexes are being made", count(b.Of))
+	}
+	return ""
 }
 
 // count writes a number as people read it.
@@ -339,7 +363,7 @@ func (d *decider) message(r *Revision) string {
 	case role == RoleLeaving || role == RoleActive:
 		return ""
 	case d.queued(r):
-		return d.queue()
+		return d.queue(r)
 	case r.Prepare.Failed():
 		return at(r.Prepare.Result.Path, r.Prepare.Result.Message)
 	}

@@ -20,10 +20,12 @@ func Run(t *testing.T, h Harness) {
 		{"PrepareAdoptsARetainedProjection", prepareAdopts},
 		{"PrepareRefusesForeignNames", prepareRefusesForeignNames},
 		{"SecondRevision", secondRevision},
+		{"SecondRevisionAfterGrowth", secondRevisionAfterGrowth},
 		{"SwitchMovesReaders", switchMovesReaders},
 		{"SwitchBehind", switchBehind},
 		{"SwitchUnderWrites", switchUnderWrites},
 		{"SwitchWhilePartitionsAreAdded", switchWhilePartitionsAreAdded},
+		{"SwitchOfTopics", switchOfTopics},
 		{"SwitchRefuses", switchRefuses},
 		{"SwitchKeepsNames", switchKeepsNames},
 		{"Discard", discard},
@@ -68,6 +70,10 @@ func Run(t *testing.T, h Harness) {
 		{"ConcurrentFanOuts", concurrentFanOuts},
 		{"ConcurrentTakeover", concurrentTakeover},
 		{"IntervalsTile", intervalsTile},
+		{"BuildWritesRowsAndPositions", buildWritesRowsAndPositions},
+		{"BuildNativeTypes", buildNativeTypes},
+		{"BuildRight", buildRight},
+		{"BuildFails", buildFails},
 		{"RandomHistories", randomHistories},
 	} {
 		t.Run(c.name, func(t *testing.T) {
