@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/projectionist-dev/projectionist/projectors/history/historytest"
 	"github.com/projectionist-dev/projectionist/projectors/stores/postgres"
 	"github.com/projectionist-dev/projectionist/projectors/verify"
 )
@@ -53,8 +54,8 @@ func onPostgres(t *testing.T) (*world, func(sql string, args ...any)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(writer.Close)
-	w := newWorldOn(t, c, 2, admin, writer)
-	w.log.MaxRecords = 500
+	w := &world{historytest.NewOn(t, c, 2, admin, writer)}
+	w.Topics.MaxRecords = 500
 	return w, func(sql string, args ...any) {
 		t.Helper()
 		tag, err := conn.Exec(t.Context(), strings.ReplaceAll(sql, "@", pgx.Identifier{schema, c.Physical("order")}.Sanitize()), args...)
@@ -68,7 +69,7 @@ func onPostgres(t *testing.T) (*world, func(sql string, args ...any)) {
 // row that was altered, one that was deleted, and one that was added are found, and nothing else.
 func TestOnPostgres(t *testing.T) {
 	w, sql := onPostgres(t)
-	w.fill(300)
+	w.Fill(300)
 	stop, failed := make(chan struct{}), make(chan error, 1)
 	go func() {
 		for n := 300; ; n++ {
@@ -82,8 +83,8 @@ func TestOnPostgres(t *testing.T) {
 				continue // these customers are left alone, for what is changed by hand
 			}
 			tp, r := order(kindOf(n), n)
-			w.append(tp, r)
-			if err := w.apply(tp, -1); err != nil {
+			w.Append(tp, r)
+			if err := w.Apply(tp, -1); err != nil {
 				failed <- err
 				return
 			}

@@ -33,15 +33,15 @@ func TestRandomSpecs(t *testing.T) {
 		admitted++
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
 		w := newWorld(t, c, 2)
-		w.log.MaxRecords = 1 + random.IntN(3)
+		w.Topics.MaxRecords = 1 + random.IntN(3)
 		stops := map[event.TopicPartition]bool{}
 		for _, m := range compiletest.Interleave(random, compiletest.Partitions(random)) {
 			tp := event.TopicPartition{Topic: m.Topic}
 			if m.Key() == "2" {
 				tp.Partition = 1
 			}
-			w.append(tp, event.Record{Key: []byte(m.Key()), Value: m.JSON()})
-			if !stops[tp] && w.apply(tp, 1) != nil {
+			w.Append(tp, event.Record{Key: []byte(m.Key()), Value: m.JSON()})
+			if !stops[tp] && w.Apply(tp, 1) != nil {
 				stops[tp] = true
 				stopped++
 			}
@@ -52,18 +52,18 @@ func TestRandomSpecs(t *testing.T) {
 			rt.Fatalf("without meddling: %+v\n%+v", r, c.Models[0])
 		}
 		out := r.Models[0].LeftOut
-		rows := w.store.Rows(c, "m")
+		rows := w.Store.Rows(c, "m")
 		if len(rows) == 0 || len(out) > 0 && out[0].Column == "" {
 			return
 		}
 		meddled++
 		row := rows[random.IntN(len(rows))]
 		key := row[:len(c.Models[0].Key)]
-		w.meddle(key, func([]value.Value) []value.Value { return nil })
+		w.Meddle(key, func([]value.Value) []value.Value { return nil })
 		if m := w.verify(told).Models[0]; m.Missing != 1 || m.Differing() != 1 || !slices.Equal(m.Differences[0].Key, key) {
 			rt.Fatalf("row %v was deleted: %+v", row, m)
 		}
-		w.meddle(key, func([]value.Value) []value.Value { return row })
+		w.Meddle(key, func([]value.Value) []value.Value { return row })
 		if !w.verify(told).Equal() {
 			rt.Fatalf("row %v was brought back", row)
 		}

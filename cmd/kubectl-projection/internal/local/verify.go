@@ -24,6 +24,7 @@ import (
 	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
+	"github.com/projectionist-dev/projectionist/projectors/history"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
 	"github.com/projectionist-dev/projectionist/projectors/sources/kafka"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
@@ -106,8 +107,8 @@ func sampleBuckets(text string) (int, error) {
 }
 
 func advised(err error) error {
-	var refused *verify.RefusedError
-	if errors.As(err, &refused) && refused.Code == verify.ReasonTooManyRows {
+	var refused *history.RefusedError
+	if errors.As(err, &refused) && refused.Code == history.ReasonTooManyRows {
 		return fmt.Errorf("%w: compare a sample of the keys, as with --sample 10%%, or hold all of them with --all", err)
 	}
 	return err
