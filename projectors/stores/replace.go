@@ -85,7 +85,7 @@ var ErrHeldTooLong = errors.New("the rows were not folded in the time for which 
 // freePrefix begins the token of a claim that was ended. Writers mint none that begins so.
 const freePrefix = "free-"
 
-// FreeToken mints the token of claims that are ended: no commit holds it.
+// FreeToken mints the token of a claim that is ended: no commit holds it.
 func FreeToken() string { return freePrefix + rand.Text() }
 
 // Free tells that the claim was ended, and nobody holds the partition: whoever lost it by that may claim it at once.

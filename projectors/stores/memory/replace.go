@@ -55,10 +55,9 @@ func (a admin) Replace(ctx context.Context, c *contract.Contract, rep stores.Rep
 	if err := r.write(r.changes(rows, &out)); err != nil {
 		return stores.Replaced{}, err
 	}
-	token := stores.FreeToken()
 	for _, p := range r.positions {
 		p.Epoch++
-		p.Token, p.Owner = token, rep.Owner
+		p.Token, p.Owner = stores.FreeToken(), rep.Owner
 	}
 	if hook := a.s.hooks.AfterReplace; hook != nil {
 		return out, hook(ctx)

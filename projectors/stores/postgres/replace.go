@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,7 +64,8 @@ type replacing struct {
 	c      *contract.Contract
 	rep    stores.Replacement
 	tables []*table
-	token  string
+	// token begins those that the claims get: each is one claim's, and of this Replace alone.
+	token string
 	// done is what the last try did, if it committed.
 	done stores.Replaced
 	// refused is an error of Fold.
@@ -85,7 +87,7 @@ func (r *replacing) try(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(claims, func(c stores.Claim) bool { return c.Token == r.token }) {
+		if slices.ContainsFunc(claims, func(c stores.Claim) bool { return strings.HasPrefix(c.Token, r.token) }) {
 			return nil // the answer to the COMMIT of the last try was lost
 		}
 		rows, err := r.fold(ctx, claims, barriers)
@@ -102,7 +104,7 @@ func (r *replacing) try(ctx context.Context) error {
 		if err := p.flush(); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "UPDATE "+r.book("positions")+" SET epoch = epoch + 1, token = $3, owner = $4, claimed_at = pg_catalog.now() WHERE projection = $1 AND revision = $2",
+		if _, err := tx.Exec(ctx, "UPDATE "+r.book("positions")+" SET epoch = epoch + 1, token = $3::text || '/' || topic || '/' || partition::text, owner = $4, claimed_at = pg_catalog.now() WHERE projection = $1 AND revision = $2",
 			r.id, r.c.Revision, r.token, r.rep.Owner); err != nil {
 			return err
 		}

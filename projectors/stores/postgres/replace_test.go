@@ -138,7 +138,9 @@ func TestReplaceWritesNoOther(t *testing.T) {
 	if err := a.Snapshot(t.Context(), c, visit); err != nil {
 		t.Fatal(err)
 	}
-	xmin := func(id string) string { return w.text(`SELECT xmin FROM shop."`+c.Physical("order_summary")+`" WHERE id = $1`, id) }
+	xmin := func(id string) string {
+		return w.text(`SELECT xmin FROM shop."`+c.Physical("order_summary")+`" WHERE id = $1`, id)
+	}
 	before := map[string]string{"o1": xmin("o1"), "o2": xmin("o2"), "o3": xmin("o3")}
 	calls := 0
 	changed := append([]value.Value{}, rows["o2"]...)

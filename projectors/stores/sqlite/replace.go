@@ -70,7 +70,7 @@ func (a admin) Replace(ctx context.Context, c *contract.Contract, r stores.Repla
 				return t.violation(err)
 			}
 		}
-		return s.run("UPDATE projectionist_positions SET epoch = epoch + 1, token = ?, owner = ? WHERE projection = ? AND revision = ?",
+		return s.run("UPDATE projectionist_positions SET epoch = epoch + 1, token = ? || '/' || topic || '/' || partition, owner = ? WHERE projection = ? AND revision = ?",
 			stores.FreeToken(), r.Owner, id, c.Revision)
 	})
 	if err != nil {

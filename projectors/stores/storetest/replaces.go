@@ -85,7 +85,12 @@ func replaces(t *testing.T, h Harness) {
 		{"a", int64(9), []value.Value{"x"}}, {"c", int64(0), nil}, {"d", int64(4), nil}, {"n", int64(7), []value.Value{"y", "z"}},
 	}
 	f.wants(0, want...)
+	tokens := map[string]bool{}
 	for i, c := range f.peeked() {
+		if tokens[c.Token] {
+			t.Errorf("two claims have token %s", c.Token)
+		}
+		tokens[c.Token] = true
 		if b := before[i]; c.Epoch != b.Epoch+1 || !c.Free() || b.Free() || c.Owner != "repair" || c.Next != b.Next || c.TopicID != b.TopicID || c.HeldVersion != b.HeldVersion {
 			t.Errorf("the claim is %+v, before %+v", c, b)
 		}
@@ -185,7 +190,9 @@ func replaceRefused(t *testing.T, h Harness) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f.TB = t
-			if done, err := f.replaceBy(c.hold, func(ctx context.Context, _ []stores.Claim, _ []stores.Barrier) ([]stores.Row, error) { return c.fold(ctx) }); !c.want(err) {
+			if done, err := f.replaceBy(c.hold, func(ctx context.Context, _ []stores.Claim, _ []stores.Barrier) ([]stores.Row, error) {
+				return c.fold(ctx)
+			}); !c.want(err) {
 				t.Fatalf("error %v, done %+v", err, done)
 			}
 			f.unchanged(before)
