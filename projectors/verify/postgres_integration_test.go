@@ -8,6 +8,7 @@ package verify_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/projectionist-dev/projectionist/projectors/history/historytest"
+	"github.com/projectionist-dev/projectionist/projectors/keyreplay"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
 	"github.com/projectionist-dev/projectionist/projectors/stores/postgres"
 	"github.com/projectionist-dev/projectionist/projectors/verify"
 )
@@ -66,7 +69,7 @@ func onPostgres(t *testing.T) (*world, func(sql string, args ...any)) {
 }
 
 // TestOnPostgres: under a projector that commits all the time there is no false alarm in 50 comparisons, and then a
-// row that was altered, one that was deleted, and one that was added are found, and nothing else.
+// row that was altered, one that was deleted, and one that was added are found, and nothing else; and they are repaired.
 func TestOnPostgres(t *testing.T) {
 	w, sql := onPostgres(t)
 	w.Fill(300)
@@ -84,7 +87,12 @@ func TestOnPostgres(t *testing.T) {
 			}
 			tp, r := order(kindOf(n), n)
 			w.Append(tp, r)
-			if err := w.Apply(tp, -1); err != nil {
+			err := w.Apply(tp, -1)
+			if errors.As(err, new(*stores.FencedError)) { // by the repair
+				w.Claim(tp)
+				err = w.Apply(tp, -1)
+			}
+			if err != nil {
 				failed <- err
 				return
 			}
@@ -112,6 +120,21 @@ func TestOnPostgres(t *testing.T) {
 	r, err := verify.Run(t.Context(), w.options())
 	if err != nil {
 		t.Fatal(err)
+	}
+	var keys []keyreplay.Key
+	for _, d := range r.Models[0].Differences {
+		keys = append(keys, keyreplay.Key{Values: d.Key})
+	}
+	done, err := keyreplay.Run(t.Context(), keyreplay.Options{
+		Log: w.Topics, Store: w.Admin.(stores.Replacer), Contract: w.Contract, Program: w.Program, Keys: keys, Owner: "repair",
+	})
+	if err != nil || done.Models[0] != (stores.ReplacedRows{Written: 2, Deleted: 1}) {
+		t.Errorf("the repair: %+v (%v)", done, err)
+	}
+	for range 5 {
+		if again, err := verify.Run(t.Context(), w.options()); err != nil || !again.Equal() {
+			t.Errorf("after the repair: %+v (%v)", again, err)
+		}
 	}
 	close(stop)
 	if err := <-failed; err != nil {

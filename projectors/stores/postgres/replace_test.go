@@ -156,3 +156,43 @@ func TestReplaceWritesNoOther(t *testing.T) {
 		t.Error("the row is another")
 	}
 }
+
+// The rights of a projector do, that prepare has given to a role of its own.
+func TestReplaceAsProjector(t *testing.T) {
+	w, c := newWorld(t), ordersContract()
+	role := w.ep
+	role.User, role.Password = "replacer_"+w.ep.Database, "replacer"
+	w.exec("CREATE ROLE " + role.User + " LOGIN PASSWORD 'replacer'")
+	t.Cleanup(func() {
+		k := dial(t, w.ep)
+		for _, sql := range []string{"DROP OWNED BY " + role.User, "DROP ROLE " + role.User} {
+			if _, err := k.Exec(context.Background(), sql); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	projector := w.config()
+	projector.Resolve = func(context.Context) (Endpoint, error) { return role, nil }
+	a, err := OpenAdmin(AdminConfig{Config: w.config(), Projector: projector.Resolve})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	if _, err := a.Prepare(t.Context(), c, starts(c, 1)); err != nil {
+		t.Fatal(err)
+	}
+	wr := w.writer(projector, c)
+	cl := claim(t, wr, "a", orders(0))[0]
+	if err := wr.Commit(t.Context(), move(cl, 1, batch(t, c, effect("o1"), effect("o2")))); err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	done, err := w.admin(projector).Replace(t.Context(), c, given(&calls, stores.Row{Key: []value.Value{"o1"}},
+		stores.Row{Key: []value.Value{"o3"}, Values: []value.Value{"o3", nil, int64(1), nil, nil, []value.Value{}}}))
+	if err != nil || done.Models[0] != (stores.ReplacedRows{Written: 1, Deleted: 1}) {
+		t.Fatalf("%+v (%v)", done, err)
+	}
+	if _, _, err := w.admin(projector).Positions(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}

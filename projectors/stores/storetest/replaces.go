@@ -92,7 +92,7 @@ func replaces(t *testing.T, h Harness) {
 		}
 		tokens[c.Token] = true
 		if b := before[i]; c.Epoch != b.Epoch+1 || !c.Free() || b.Free() || c.Owner != "repair" || c.Next != b.Next || c.TopicID != b.TopicID || c.HeldVersion != b.HeldVersion {
-			t.Errorf("the claim is %+v, before %+v", c, b)
+			t.Errorf("the claim is %#v, before %#v", c, b)
 		}
 	}
 	// The writer's claim is over, and a new one goes on from where it was.
