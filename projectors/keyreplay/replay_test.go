@@ -57,6 +57,11 @@ func TestRefused(t *testing.T) {
 				}
 			})
 		}, "KeysHeld"},
+		{"a bulk build", func(w *world, _ *keyreplay.Options) {
+			if _, err := w.Writer.Claim(w.Context(), stores.BuildOwner("pod"), []event.TopicPartition{historytest.Partition(0), historytest.Partition(1)}); err != nil {
+				w.Fatal(err)
+			}
+		}, "NotBuilt: revision aaaaaaaaaa is being built"},
 		{"an event that cannot be", func(w *world, _ *keyreplay.Options) {
 			tp, r := historytest.Order("line", 1)
 			r.Key = []byte("another")

@@ -101,6 +101,10 @@ func (r *run) checked(claims []stores.Claim) error {
 		return err
 	}
 	r.claims = claims
+	if stores.MayBuild(claims) {
+		// To end the claims of a bulk build would throw its work away.
+		return history.Refused(ReasonNotBuilt, "revision %s is being built, or no projector has begun to apply events to it: there are no rows to make anew yet", r.Contract.Revision)
+	}
 	for _, c := range claims {
 		if c.HeldVersion > 0 {
 			return history.Held(c.TopicPartition)
