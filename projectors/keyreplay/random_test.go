@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/projectionist-dev/projectionist/contract/compile/admittest"
 	"github.com/projectionist-dev/projectionist/contract/compile/compiletest"
 	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/event"
@@ -25,7 +26,7 @@ import (
 func TestRandomSpecs(t *testing.T) {
 	admitted, damaged, arrival, moved, unique, let := 0, 0, 0, 0, 0, 0
 	check := func(rt *rapid.T) {
-		c, _ := historytest.Admit(t, compiletest.Spec(rt))
+		c, _ := admittest.Admit(t, compiletest.Spec(rt))
 		if c == nil {
 			return
 		}

@@ -10,10 +10,10 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/projectionist-dev/projectionist/contract/compile/admittest"
 	"github.com/projectionist-dev/projectionist/contract/compile/compiletest"
 	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/event"
-	"github.com/projectionist-dev/projectionist/projectors/history/historytest"
 	"github.com/projectionist-dev/projectionist/projectors/verify"
 )
 
@@ -22,7 +22,7 @@ import (
 func TestRandomSpecs(t *testing.T) {
 	admitted, meddled, stopped := 0, 0, 0
 	check := func(rt *rapid.T) {
-		c, arrival := historytest.Admit(t, compiletest.Spec(rt))
+		c, arrival := admittest.Admit(t, compiletest.Spec(rt))
 		if c == nil {
 			return
 		}

@@ -175,6 +175,7 @@ func Orders() *contract.Contract {
 	}
 }
 
+// Partition is one of topic orders.
 func Partition(i int32) event.TopicPartition {
 	return event.TopicPartition{Topic: "orders", Partition: i}
 }
@@ -194,6 +195,7 @@ func (w *World) Fill(n int) {
 	}
 }
 
+// KindOf mixes the kinds of events, by their number.
 func KindOf(i int) string {
 	switch {
 	case i%31 == 30:

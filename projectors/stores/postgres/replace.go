@@ -46,11 +46,10 @@ func (a *Admin) Replace(ctx context.Context, c *contract.Contract, rep stores.Re
 	}
 	r := &replacing{Admin: a, c: c, rep: rep, tables: tables, token: stores.FreeToken()}
 	err = a.cfg.retry(ctx, func() error {
-		err := r.try(ctx)
-		if r.refused != nil {
-			return nil // it ends the tries
+		if err := r.try(ctx); r.refused == nil {
+			return err
 		}
-		return err
+		return nil // it ends the tries
 	})
 	if err = errors.Join(r.refused, err); err != nil {
 		return stores.Replaced{}, err
@@ -212,10 +211,10 @@ func (r *replacing) replace(p *pipeline, t *table, rows []stores.Row, n *stores.
 	}
 	var out changes
 	for i := range rows {
-		key := string(appendKey(nil, rows[i].Key))
-		was, row := there[key], rows[i].Values
+		key := appendKey(nil, rows[i].Key)
+		was, row := there[string(key)], rows[i].Values
 		switch {
-		case was == nil && row == nil, was != nil && row != nil && !unreadable[key] && slices.CompareFunc(was, row, value.Compare) == 0:
+		case was == nil && row == nil, was != nil && row != nil && !unreadable[string(key)] && slices.CompareFunc(was, row, value.Compare) == 0:
 			n.Equal++
 		case row == nil:
 			n.Deleted++

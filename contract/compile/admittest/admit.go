@@ -1,7 +1,9 @@
 // Copyright The Projectionist Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package historytest
+// Package admittest compiles the specs that compiletest draws, for tests of what runs them. It is apart from that, which the
+// compiler's own tests use.
+package admittest
 
 import (
 	"testing"
