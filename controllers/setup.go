@@ -29,7 +29,8 @@ import (
 //
 // +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers;eventtopics;readstores,verbs=get;list;watch
 // +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=projections,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers/status;eventtopics/status;readstores/status;projections/status,verbs=patch
+// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=replays,verbs=get;list;watch;patch;delete
+// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers/status;eventtopics/status;readstores/status;projections/status;replays/status,verbs=patch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=get;list;watch

@@ -22,6 +22,8 @@ import (
 type Decision struct {
 	// Active is what readers see, as far as is known; Target what the newest spec asks for; Wanted what readers should see.
 	Active, Target, Wanted string
+	// Attempt is the attempt of the target where that is to be made.
+	Attempt string
 	// Record are the ControllerRevisions to be made, Forget those to be deleted; Roles are the labels of the others.
 	Record []Record
 	Forget []string
@@ -44,12 +46,16 @@ type Record struct {
 	Attempts []string
 	// Role is RoleCandidate where readers see another revision.
 	Role Role
+	// Replay is the name of the Replay that asked for it, empty where none did.
+	Replay string
 }
 
 // Run is a revision that is to have projectors.
 type Run struct {
 	Revision string
 	Role     Role
+	// Paused is true where it is to have none of its pods, since its Replay is suspended.
+	Paused bool
 }
 
 // Ask is an action at the store on one revision.
@@ -68,6 +74,8 @@ type decider struct {
 	unknownPin bool
 	incomplete bool
 	keptUntil  map[string]time.Time
+	// about is the revision that Say is about, empty where it is about none that is on its way.
+	about string
 }
 
 // Decide decides. Revisions that are known by the facts alone are to be in the input, too; see Known.
@@ -135,7 +143,7 @@ func (d *decider) aim() {
 		// A spec that is refused touches nothing, and a build that goes on is no exception.
 		d.out.Target = d.out.Active
 		for i := range d.Revisions {
-			if r := &d.Revisions[i]; (r.Role == RoleCandidate || r.Role == RoleReady) && !r.Discarding {
+			if r := &d.Revisions[i]; (r.Role == RoleCandidate || r.Role == RoleReady) && !r.Discarding && !d.abandoned(r) {
 				d.out.Target = r.Name
 				break
 			}
@@ -144,6 +152,9 @@ func (d *decider) aim() {
 	}
 	if active != nil && d.fits(active) {
 		d.out.Target = active.Name
+		if d.Replay != nil && !d.replayed() {
+			d.replay(active)
+		}
 		return
 	}
 	for i := range d.Revisions {
@@ -154,7 +165,7 @@ func (d *decider) aim() {
 	}
 	fresh := *d.Newest
 	compile.Rename(&fresh, d.Token)
-	d.out.Target = fresh.Revision
+	d.out.Target, d.out.Attempt = fresh.Revision, d.Token
 	if r := d.find(fresh.Revision); r != nil && (r.Recorded || r.Discarding) {
 		return // What is left of it goes first.
 	}
@@ -175,10 +186,81 @@ func (d *decider) aim() {
 	d.record(&fresh, done)
 }
 
+// replayed reports whether readers have seen what the Replay asked for, whatever they see now.
+func (d *decider) replayed() bool {
+	for i := range d.Revisions {
+		r := &d.Revisions[i]
+		if r.Contract == nil || (r.Contract.Attempt != d.Replay.UID && !slices.Contains(r.Attempts, d.Replay.UID)) {
+			continue
+		}
+		fact := d.Facts.Find(r.Name)
+		if r.Name == d.out.Active || r.Role == RoleKept || (fact != nil && !fact.PromotedAt.IsZero()) {
+			return true
+		}
+	}
+	return false
+}
+
+// abandoned reports whether a revision is that of a Replay which is not under way any more.
+func (d *decider) abandoned(r *Revision) bool {
+	return r.Replay != "" && r.Contract != nil && (d.Replay == nil || d.Replay.UID != r.Contract.Attempt)
+}
+
+// replay aims at the revision of the Replay that is under way. It is only asked where readers see the newest spec already:
+// a change of that comes first, and takes the Replay's place.
+func (d *decider) replay(active *Revision) {
+	for i := range d.Revisions {
+		if r := &d.Revisions[i]; r.Contract != nil && r.Contract.Attempt == d.Replay.UID && compile.SameData(r.Contract, d.Newest) && !r.Discarding {
+			d.out.Target = r.Name
+			return
+		}
+	}
+	if d.Suspended || d.Replay.Suspended || d.Facts == nil || d.Incomplete != "" {
+		return
+	}
+	fresh := *d.Newest
+	compile.Rename(&fresh, d.Replay.UID)
+	d.out.Target, d.out.Attempt = fresh.Revision, d.Replay.UID
+	if r := d.find(fresh.Revision); r != nil && (r.Recorded || r.Discarding) {
+		return // What is left of it goes first.
+	}
+	d.fresh = &fresh
+	d.record(&fresh, active.Attempts)
+}
+
+// replays reports whether a revision is that of the Replay that is under way, on its way to readers.
+func (d *decider) replays(name string) bool {
+	if d.Replay == nil || name == "" || name == d.out.Active || name != d.out.Target {
+		return false
+	}
+	r := d.find(name)
+	return d.out.Attempt == d.Replay.UID || (r != nil && r.Contract != nil && r.Contract.Attempt == d.Replay.UID && !d.replayed())
+}
+
+// paused reports whether a revision's Replay is suspended. What may be on its way to readers goes on until that is known.
+func (d *decider) paused(r *Revision) bool {
+	return d.replays(r.Name) && d.Replay.Suspended && !r.Promoting
+}
+
+// promotion says who moves readers to the target.
+func (d *decider) promotion() v1alpha1.Promotion {
+	switch {
+	case !d.replays(d.out.Target):
+	case d.Replay.Suspended:
+		return v1alpha1.PromotionManual
+	case d.Replay.Promotion != "":
+		return d.Replay.Promotion
+	}
+	return d.Rollout.Promotion
+}
+
 func (d *decider) record(c *contract.Contract, done []string) {
 	r := Record{Contract: c, Attempts: attempts(done, c.Attempt)}
 	if d.fresh == c && d.out.Active != "" && d.out.Active != c.Revision {
 		r.Role = RoleCandidate
+	}
+	if d.Replay != nil && d.Replay.UID == c.Attempt {
+		r.Replay = d.Replay.Name
 	}
 	d.out.Record = append(d.out.Record, r)
 }
@@ -200,7 +282,7 @@ func (d *decider) want() {
 		} else {
 			d.unknownPin = d.fresh == nil || d.fresh.Revision != pin || d.incomplete
 		}
-	case d.Rollout.Promotion != v1alpha1.PromotionManual:
+	case d.promotion() != v1alpha1.PromotionManual:
 		d.out.Wanted = d.out.Target
 	}
 	if d.out.Active == "" {
@@ -293,7 +375,7 @@ func (d *decider) run() {
 				d.out.Forget = append(d.out.Forget, r.Name)
 			}
 		case r.Deployed, d.mayStart(r):
-			d.out.Run = append(d.out.Run, Run{r.Name, role})
+			d.out.Run = append(d.out.Run, Run{r.Name, role, d.paused(r)})
 		}
 	}
 }
@@ -302,7 +384,7 @@ func (d *decider) run() {
 // is prepared. The ControllerRevision comes first.
 func (d *decider) mayStart(r *Revision) bool {
 	switch {
-	case r.Contract == nil || !r.Recorded || d.queued(r) || d.held(r):
+	case r.Contract == nil || !r.Recorded || d.queued(r) || d.held(r) || d.paused(r):
 		return false
 	case d.out.Active == "":
 		return r.Name == d.out.Target
@@ -345,7 +427,7 @@ func (d *decider) ask() {
 	}
 	for i := range d.Revisions {
 		r := &d.Revisions[i]
-		if d.role(r) != RoleLeaving && !d.Suspended && !d.queued(r) && !d.held(r) && d.prepare(r) {
+		if d.role(r) != RoleLeaving && !d.Suspended && !d.queued(r) && !d.held(r) && !d.paused(r) && d.prepare(r) {
 			return
 		}
 	}
