@@ -72,11 +72,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options, poller progre
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Scheme: mgr.GetScheme(),
 		Recorder: mgr.GetEventRecorder("projectionist"), Now: time.Now, Options: options,
 	}
+	tracker := progress.NewTracker()
 	for _, r := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&EventBrokerReconciler{base},
 		&EventTopicReconciler{base},
 		&ReadStoreReconciler{base},
-		&ProjectionReconciler{Base: base, Poller: poller, Tracker: progress.NewTracker(), MaxConcurrent: 8},
+		&ProjectionReconciler{Base: base, Poller: poller, Tracker: tracker, MaxConcurrent: 8},
+		&ReplayReconciler{Base: base, Tracker: tracker},
 	} {
 		if err := r.SetupWithManager(mgr); err != nil {
 			return err

@@ -45,8 +45,10 @@ const (
 	// AnnotationIncarnation on Jobs is the UID of the ControllerRevision that they were made for: a revision that was
 	// dropped and is built again knows nothing of what was done before.
 	AnnotationIncarnation = "projectionist.dev/revision-uid"
-	// AnnotationAttempts on ControllerRevisions is a JSON list of the replayTokens that count as done.
+	// AnnotationAttempts on ControllerRevisions is a JSON list of the replayTokens and UIDs of Replays that count as done,
+	// AnnotationReplay the name of the Replay that asked for it.
 	AnnotationAttempts = contract.AnnotationAttempts
+	AnnotationReplay   = "projectionist.dev/replay"
 
 	// ComponentProjector and ComponentAction are values of LabelComponent.
 	ComponentProjector = contract.ComponentProjector
