@@ -67,26 +67,6 @@ func rollbackCommand(env *environment, p *output.Printer) *cobra.Command {
 	return cmd
 }
 
-func replayCommand(env *environment, p *output.Printer) *cobra.Command {
-	var wait waiting
-	var token string
-	cmd := &cobra.Command{
-		Use:   "replay NAME",
-		Short: "Build the tables anew from the log, beside those that readers see",
-		Long: "Set spec.replayToken to a value that was not used before: one new revision of the same spec is built from the first\n" +
-			"event on, and promoted like any other. To give it up while it is built, set the token back to what it was.\n\n" + gitOps,
-		Example: "  kubectl projection replay order-summary -n shop --token 'after the price fix' --watch",
-		Args:    cobra.ExactArgs(1),
-	}
-	flags := wait.flags(cmd)
-	cmd.Flags().StringVar(&token, "token", "", "value of spec.replayToken (default: the time)")
-	cmd.ValidArgsFunction = env.completeName(flags)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return env.act(cmd.Context(), p, flags, args[0], &wait, func(pr *v1alpha1.Projection) (*rollout.Decision, error) { return rollout.Replay(pr, token, env.now()) })
-	}
-	return cmd
-}
-
 // waiting are the flags of commands that move readers.
 type waiting struct {
 	wait, watch bool
@@ -121,10 +101,7 @@ func (e *environment) act(ctx context.Context, p *output.Printer, flags *cluster
 	if err := c.Patch(ctx, projection, d.Spec); err != nil {
 		return err
 	}
-	p.Printf("%s\n", d.Says)
-	for _, line := range d.Warnings {
-		p.Printf("%s %s", p.Paint(output.Yellow, "WARNING:"), strings.TrimLeft(output.Wrap(line, len("WARNING: ")), " "))
-	}
+	say(p, d)
 	p.Printf("If manifests are applied from Git, change it there, too, or it is set back:\n  %s\n", strings.ReplaceAll(d.InGit, "\n", "\n  "))
 	if !w.wait && !w.watch {
 		return nil
@@ -142,6 +119,14 @@ func (e *environment) act(ctx context.Context, p *output.Printer, flags *cluster
 		return arrived != ""
 	})
 	return err
+}
+
+// say prints what was done, and what may keep it from having its effect.
+func say(p *output.Printer, d *rollout.Decision) {
+	p.Printf("%s\n", d.Says)
+	for _, line := range d.Warnings {
+		p.Printf("%s %s", p.Paint(output.Yellow, "WARNING:"), strings.TrimLeft(output.Wrap(line, len("WARNING: ")), " "))
+	}
 }
 
 // follow looks at a projection once a second until done says so. It fails when time is up.

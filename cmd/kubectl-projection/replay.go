@@ -1,0 +1,133 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/cluster"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/rollout"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/status"
+)
+
+func replayCommand(env *environment, p *output.Printer) *cobra.Command {
+	var wait waiting
+	var wishes rollout.Wishes
+	var token string
+	cmd := &cobra.Command{
+		Use:   "replay NAME",
+		Short: "Build the tables anew from the log, beside those that readers see",
+		Long: "Make a Replay of a projection: one new revision of the same spec is built from the first event on, and readers are moved\n" +
+			"to it once it has caught up. kubectl projection abort gives it up. Where manifests come from Git, --token sets\n" +
+			"spec.replayToken of the Projection instead, which asks for the same.",
+		Example: "  kubectl projection replay order-summary -n shop --watch",
+		Args:    cobra.ExactArgs(1),
+	}
+	flags := wait.flags(cmd)
+	cmd.Flags().StringVar(&wishes.Promotion, "promotion", "", "who moves readers once it has caught up: Automatic or Manual (default: the projection's rollout.promotion)")
+	cmd.Flags().DurationVar(&wishes.TTL, "ttl", -time.Second, "how long the Replay stays once it has ended (default: for ever)")
+	cmd.Flags().Lookup("ttl").DefValue = ""
+	cmd.Flags().StringVar(&token, "token", "", "make no Replay, but set spec.replayToken to this value, which was not used before")
+	cmd.MarkFlagsMutuallyExclusive("token", "promotion")
+	cmd.MarkFlagsMutuallyExclusive("token", "ttl")
+	cmd.ValidArgsFunction = env.completeName(flags)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if token != "" {
+			return env.act(cmd.Context(), p, flags, args[0], &wait, func(pr *v1alpha1.Projection) (*rollout.Decision, error) { return rollout.Token(pr, token) })
+		}
+		return env.replay(cmd.Context(), p, flags, args[0], &wait, wishes)
+	}
+	return cmd
+}
+
+// replay makes a Replay, and follows it where that is asked for.
+func (e *environment) replay(ctx context.Context, p *output.Printer, flags *cluster.Flags, name string, w *waiting, wishes rollout.Wishes) error {
+	c, err := e.connect(flags)
+	if err != nil {
+		return err
+	}
+	projection, err := c.Projection(ctx, name)
+	if err != nil {
+		return err
+	}
+	r, d, err := rollout.Rebuild(projection, wishes, e.now())
+	if err != nil {
+		return err
+	}
+	if err := c.CreateReplay(ctx, r); err != nil {
+		return err
+	}
+	say(p, d)
+	if !w.wait && !w.watch {
+		return nil
+	}
+	var failed error
+	err = e.follow(ctx, p, c, name, w, func(v *status.View) bool {
+		how, message := v.Replay(r.Name)
+		active := v.Revision(v.Status.ActiveRevision)
+		switch {
+		case how == v1alpha1.ConditionFailed:
+			_, _ = fmt.Fprintf(p.Err, "Replay %s failed: %s\n", r.Name, message)
+			failed = output.ErrFound
+		case how == v1alpha1.ConditionComplete, active != nil && r.UID != "" && active.Attempt == string(r.UID):
+			status.Arrived(p, v, v.Status.ActiveRevision)
+		case how == status.Gone:
+			_, _ = fmt.Fprintf(p.Err, "Replay %s was deleted\n", r.Name)
+			failed = output.ErrFound
+		default:
+			return false
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+func abortCommand(env *environment, p *output.Printer) *cobra.Command {
+	var flags cluster.Flags
+	var named string
+	cmd := &cobra.Command{
+		Use:   "abort NAME",
+		Short: "Give up an unfinished Replay of a projection",
+		Long: "Delete the Replay of a projection that is under way, else the one that comes next: what it has built is dropped, and\n" +
+			"readers stay with what they see. A build that a change of the spec asked for is given up by putting the spec back.",
+		Example:           "  kubectl projection abort order-summary -n shop",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: env.completeName(&flags),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := env.connect(&flags)
+			if err != nil {
+				return err
+			}
+			projection, err := c.Projection(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			all, err := c.Replays(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			r, d, err := rollout.Abort(projection, all, named)
+			if err != nil {
+				return err
+			}
+			if err := c.DeleteReplay(cmd.Context(), r); err != nil {
+				return err
+			}
+			say(p, d)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&named, "replay", "", "name of the Replay (default: the one that is under way)")
+	flags.Add(cmd)
+	return cmd
+}
