@@ -28,6 +28,8 @@ const (
 	ConditionFailed = "Failed"
 	// ConditionSuspended is True while a Replay is held by its spec.suspend; absent otherwise.
 	ConditionSuspended = "Suspended"
+	// ConditionSchemaRegistryReady is True when the schema registry of an EventBroker was reached; absent where it has none.
+	ConditionSchemaRegistryReady = "SchemaRegistryReady"
 )
 
 // Reasons of conditions. They are part of the API: alerts and scripts match them.

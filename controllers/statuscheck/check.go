@@ -33,6 +33,9 @@ var required = map[string][]string{
 	"Replay":      {"Ready"},
 }
 
+// optional are the conditions of a resource that declares what they are about.
+var optional = map[string][]string{"EventBroker": {"SchemaRegistryReady"}}
+
 // passing are the conditions that are there only while they are True; those of ends only a Replay has.
 var (
 	passing = []string{"Reconciling", "Stalled"}
@@ -54,7 +57,7 @@ func Check(s Subject) []string {
 	if s.Kind == "Replay" {
 		passing = append(passing, ends...)
 	}
-	known := append(slices.Clone(required[s.Kind]), passing...)
+	known := slices.Concat(required[s.Kind], optional[s.Kind], passing)
 	seen := map[string]metav1.Condition{}
 	for _, c := range s.Conditions {
 		if _, twice := seen[c.Type]; twice {

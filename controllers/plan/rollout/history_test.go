@@ -81,6 +81,7 @@ func TestHistories(t *testing.T) {
 				}
 			case 4:
 				s.spec.rollout.Promotion = []v1alpha1.Promotion{v1alpha1.PromotionAutomatic, v1alpha1.PromotionManual}[r.IntN(2)]
+				s.spec.rollout.Strategy = []v1alpha1.Strategy{v1alpha1.StrategyBlueGreen, v1alpha1.StrategyInPlace}[r.IntN(2)]
 			case 5:
 				s.crash = r.IntN(4)
 			case 6:

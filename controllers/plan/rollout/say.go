@@ -47,6 +47,9 @@ func stuck(reason, format string, args ...any) *Say {
 
 func (d *decider) say() *Say {
 	active, target, wanted := d.out.Active, d.out.Target, d.out.Wanted
+	if r := d.find(target); active == "" && r != nil && !d.Suspended && d.crowded(r) {
+		return working(v1alpha1.ReasonQueued, "%s", d.room())
+	}
 	switch {
 	case d.Suspended || active == "":
 		return nil
@@ -84,7 +87,7 @@ func (d *decider) next(next string) *Say {
 	case d.held(r):
 		return d.lacking(next)
 	case d.queued(r):
-		return working(v1alpha1.ReasonQueued, "%s. Readers go on with revision %s", d.queue(), active)
+		return working(v1alpha1.ReasonQueued, "%s. Readers go on with revision %s", d.queue(r), active)
 	case d.paused(r):
 		return &Say{Kind: Resting, Reason: v1alpha1.ReasonSuspended, Message: fmt.Sprintf(
 			"its spec.suspend is set: revision %s, which is built beside %s, stays as it is. Set it to false to go on", next, active)}
@@ -93,11 +96,18 @@ func (d *decider) next(next string) *Say {
 }
 
 func (d *decider) lacking(target string) *Say {
-	return stuck(v1alpha1.ReasonReplayNotPossible,
-		"revision %s would be built without events that are gone: %s. Readers go on with revision %s. Put the spec back, or read from a topic that has them all", target, d.Incomplete, d.out.Active)
+	what := fmt.Sprintf("revision %s would be built without events that are gone: %s. Readers go on with revision %s", target, strings.TrimRight(d.Incomplete, "."), d.out.Active)
+	if d.replays(target) {
+		// The Replay ends with this.
+		return stuck(v1alpha1.ReasonReplayNotPossible, "%s", what)
+	}
+	return stuck(v1alpha1.ReasonReplayNotPossible, "%s. Put the spec back, or read from a topic that has them all", what)
 }
 
-func (d *decider) queue() string {
+func (d *decider) queue(r *Revision) string {
+	if !d.outranked(r) {
+		return d.room()
+	}
 	noun := "projections"
 	if d.Ahead == 1 {
 		noun = "projection"
@@ -372,7 +382,7 @@ func (d *decider) message(r *Revision) string {
 	case role == RoleLeaving || role == RoleActive:
 		return ""
 	case d.queued(r):
-		return d.queue()
+		return d.queue(r)
 	case r.Prepare.Failed():
 		return at(r.Prepare.Result.Path, r.Prepare.Result.Message)
 	}
