@@ -224,6 +224,14 @@ func TestTranscripts(t *testing.T) {
 			x.s.spec.token = "one"
 			x.run(20)
 		},
+		"replay-after-a-token": func(x *transcript) {
+			x.run(4)
+			x.s.spec.token = "one"
+			x.run(6)
+			x.note("a Replay: the token that is still there asks for nothing more afterwards")
+			x.s.make("again")
+			x.run(20)
+		},
 		"replay-deleted": func(x *transcript) {
 			x.run(4)
 			x.s.build["v1"] = 20
