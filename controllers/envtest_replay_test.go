@@ -7,6 +7,7 @@ package controllers_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -215,6 +216,16 @@ func TestReplaysQueue(t *testing.T) {
 	}
 	if replay.RecordOf(w.replayNamed("two")) != nil {
 		t.Error("it has begun")
+	}
+	// How far it is is not written at each look.
+	var writes int64
+	for i := range 4 {
+		w.now = w.now.Add(time.Second)
+		*at = strconv.Itoa(200 + i)
+		writes += w.pass()
+	}
+	if writes > 1 {
+		t.Errorf("%d mutating requests in 4 seconds of building: %v", writes, w.last.Load())
 	}
 	*at = "1000"
 	w.now = w.now.Add(5 * time.Second)
