@@ -43,6 +43,8 @@ type Request struct {
 	Switch *Switch `json:"switch,omitempty"`
 	// Group is the consumer group at Broker that a discard removes; empty: none.
 	Group string `json:"group,omitempty"`
+	// Groups are those at Broker that a retire removes.
+	Groups []string `json:"groups,omitempty"`
 }
 
 // Switch names the revision that an action concerns, and the state of the

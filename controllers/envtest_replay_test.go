@@ -47,8 +47,8 @@ func (w *world) replayNamed(name string) *v1alpha1.Replay {
 	return r
 }
 
-// is checks the word and the reason of a Replay, and gives its message.
-func (w *world) is(name, word, reason string) string {
+// says checks the word and the reason of a Replay, and gives its message.
+func (w *world) says(name, word, reason string) string {
 	w.t.Helper()
 	r := w.replayNamed(name)
 	c := find(r.Status.Conditions, "Ready")
@@ -111,7 +111,7 @@ func TestReplay(t *testing.T) {
 	if !strings.Contains(message, "Replay again: revision "+b+" is built beside "+a) {
 		t.Errorf("message: %s", message)
 	}
-	w.is("again", "Building", v1alpha1.ReasonBuilding)
+	w.says("again", "Building", v1alpha1.ReasonBuilding)
 	s := w.replayNamed("again").Status
 	if s.Revision != b || s.Progress != "70%" || *s.EventsDone != 2800 || *s.EventsTotal != 4000 || s.Rate != "130/s" || s.Left != "10s" || len(s.Partitions) != 4 ||
 		s.Partitions[3].Position != "700" || s.StartedAt == nil || s.FinishedAt != nil {
@@ -153,7 +153,7 @@ func TestReplay(t *testing.T) {
 	if p.Status.ActiveRevision != b || p.Status.Status != "CaughtUp" || w.serves() != b || stateOf(p, a) != "Kept" {
 		t.Errorf("status: %s", form(p.Status))
 	}
-	w.is("again", "Complete", v1alpha1.ReasonComplete)
+	w.says("again", "Complete", v1alpha1.ReasonComplete)
 	s = w.replayNamed("again").Status
 	if s.FinishedAt == nil || s.Progress != "100%" || s.Rate != "" || s.Left != "" || find(s.Conditions, "Complete") == nil {
 		t.Errorf("status: %s", form(s))
@@ -196,7 +196,7 @@ func TestReplayStatusIsLost(t *testing.T) {
 	r.Status = v1alpha1.ReplayStatus{ObservedGeneration: ptr.To[int64](-1)}
 	w.must(w.c.Status().Update(w.ctx, r))
 	w.settle()
-	w.is("again", "Complete", v1alpha1.ReasonComplete)
+	w.says("again", "Complete", v1alpha1.ReasonComplete)
 	if got := w.records(); len(got) != 1 || got[0] != b {
 		t.Errorf("records %v", got)
 	}
@@ -210,8 +210,8 @@ func TestReplaysQueue(t *testing.T) {
 	w.ask("one", nil)
 	w.ask("two", nil)
 	w.settle()
-	w.is("one", "Building", v1alpha1.ReasonBuilding)
-	if m := w.is("two", "Queued", v1alpha1.ReasonReplayInProgress); m != "Replay one of Projection totals goes first" {
+	w.says("one", "Building", v1alpha1.ReasonBuilding)
+	if m := w.says("two", "Queued", v1alpha1.ReasonReplayInProgress); m != "Replay one of Projection totals goes first" {
 		t.Errorf("message: %s", m)
 	}
 	if replay.RecordOf(w.replayNamed("two")) != nil {
@@ -230,8 +230,8 @@ func TestReplaysQueue(t *testing.T) {
 	*at = "1000"
 	w.now = w.now.Add(5 * time.Second)
 	w.settle()
-	w.is("one", "Complete", v1alpha1.ReasonComplete)
-	w.is("two", "Complete", v1alpha1.ReasonComplete)
+	w.says("one", "Complete", v1alpha1.ReasonComplete)
+	w.says("two", "Complete", v1alpha1.ReasonComplete)
 	if got := w.projection().Status.Sequence; got != 3 {
 		t.Errorf("sequence %d", got)
 	}
@@ -244,14 +244,14 @@ func TestReplaySuspend(t *testing.T) {
 	at := w.reading(a)
 	w.ask("again", func(s *v1alpha1.ReplaySpec) { s.Suspend = ptr.To(true) })
 	w.settle()
-	w.is("again", "Suspended", v1alpha1.ReasonSuspended)
+	w.says("again", "Suspended", v1alpha1.ReasonSuspended)
 	if len(w.records()) != 1 || find(w.replayNamed("again").Status.Conditions, "Suspended") == nil {
 		t.Errorf("records %v", w.records())
 	}
 	w.suspend("again", false)
 	w.now = w.now.Add(5 * time.Second)
 	w.settle()
-	w.is("again", "Building", v1alpha1.ReasonBuilding)
+	w.says("again", "Building", v1alpha1.ReasonBuilding)
 	b := w.projection().Status.TargetRevision
 	replicas := func(revision string) int32 {
 		d := &appsv1.Deployment{}
@@ -260,7 +260,7 @@ func TestReplaySuspend(t *testing.T) {
 	}
 	*at = "1000" // Even where nothing was left to do, readers are not moved.
 	w.suspend("again", true)
-	w.is("again", "Suspended", v1alpha1.ReasonSuspended)
+	w.says("again", "Suspended", v1alpha1.ReasonSuspended)
 	p := w.projection()
 	w.wants(p, "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
 	if replicas(b) != 0 || replicas(a) != 1 || stateOf(p, b) != "Suspended" || w.serves() != a {
@@ -278,7 +278,7 @@ func TestReplaySuspend(t *testing.T) {
 	w.suspend("again", false)
 	w.now = w.now.Add(5 * time.Second)
 	w.settle()
-	w.is("again", "Complete", v1alpha1.ReasonComplete)
+	w.says("again", "Complete", v1alpha1.ReasonComplete)
 	if w.serves() != b {
 		t.Error("readers were not moved")
 	}
@@ -295,11 +295,11 @@ func TestReplaySuperseded(t *testing.T) {
 	w.change(func(p *v1alpha1.Projection) { p.Spec.Projector.Replicas, p.Spec.LagTargetSeconds = 2, 90 })
 	w.now = w.now.Add(5 * time.Second)
 	w.settle()
-	w.is("again", "Building", v1alpha1.ReasonBuilding)
+	w.says("again", "Building", v1alpha1.ReasonBuilding)
 	w.fold("event.amount * 2")
 	w.settle()
-	message := w.is("again", "Failed", v1alpha1.ReasonSuperseded)
-	if !strings.Contains(message, "what rows are made of of Projection totals was changed meanwhile") && !strings.Contains(message, "Make another Replay") {
+	message := w.says("again", "Failed", v1alpha1.ReasonSuperseded)
+	if !strings.Contains(message, "Projection totals was changed meanwhile (what rows are made of)") || !strings.Contains(message, "Make another Replay") {
 		t.Errorf("message: %s", message)
 	}
 	p := w.projection()
@@ -311,7 +311,7 @@ func TestReplaySuperseded(t *testing.T) {
 	w.now = w.now.Add(5 * time.Second)
 	w.settle()
 	w.wants(w.projection(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
-	w.is("again", "Failed", v1alpha1.ReasonSuperseded)
+	w.says("again", "Failed", v1alpha1.ReasonSuperseded)
 }
 
 // A Replay that is deleted is given up, and leaves nothing behind.
@@ -348,7 +348,7 @@ func TestReplayRefused(t *testing.T) {
 	w.settle()
 	w.ask("again", nil)
 	w.settle()
-	if m := w.is("again", "Failed", v1alpha1.ReasonReplayNotPossible); !strings.Contains(m, "EventTopic orders") {
+	if m := w.says("again", "Failed", v1alpha1.ReasonReplayNotPossible); !strings.Contains(m, "EventTopic orders") {
 		t.Errorf("message: %s", m)
 	}
 	w.wants(w.projection(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
@@ -362,27 +362,27 @@ func TestReplayWithoutProjection(t *testing.T) {
 	w := newWorld(t)
 	w.ask("again", nil)
 	w.settle()
-	if m := w.is("again", "Pending", v1alpha1.ReasonReferenceMissing); !strings.Contains(m, "Projection totals does not exist") {
+	if m := w.says("again", "Pending", v1alpha1.ReasonReferenceMissing); !strings.Contains(m, "Projection totals does not exist") {
 		t.Errorf("message: %s", m)
 	}
 	b, topic, s, p := w.objects()
 	p.Spec.Suspend = ptr.To(true)
 	w.create(b, topic, s, p)
 	w.settle()
-	w.is("again", "Pending", v1alpha1.ReasonProjectionSuspended)
+	w.says("again", "Pending", v1alpha1.ReasonProjectionSuspended)
 	w.poller.answer = func(target progress.Target) (*contract.ProjectorStatus, error) { return w.caughtUp(target) }
 	w.change(func(p *v1alpha1.Projection) { p.Spec.Suspend = nil })
 	w.settle()
-	w.is("again", "Complete", v1alpha1.ReasonComplete)
+	w.says("again", "Complete", v1alpha1.ReasonComplete)
 
 	w.reading(w.projection().Status.ActiveRevision)
 	w.ask("once-more", nil)
 	w.settle()
-	w.is("once-more", "Building", v1alpha1.ReasonBuilding)
+	w.says("once-more", "Building", v1alpha1.ReasonBuilding)
 	w.must(w.c.Delete(w.ctx, w.projection()))
 	w.settle()
-	w.is("once-more", "Failed", v1alpha1.ReasonProjectionDeleted)
-	w.is("again", "Complete", v1alpha1.ReasonComplete)
+	w.says("once-more", "Failed", v1alpha1.ReasonProjectionDeleted)
+	w.says("again", "Complete", v1alpha1.ReasonComplete)
 }
 
 // A Replay that waits for a human to promote it rests, and nothing is written meanwhile.
@@ -391,7 +391,7 @@ func TestReplayPromotedByHand(t *testing.T) {
 	a := w.running().Status.ActiveRevision
 	w.ask("again", func(s *v1alpha1.ReplaySpec) { s.Promotion = v1alpha1.PromotionManual })
 	w.settle()
-	w.is("again", "Ready", v1alpha1.ReasonAwaitingPromotion)
+	w.says("again", "Ready", v1alpha1.ReasonAwaitingPromotion)
 	p := w.projection()
 	w.wants(p, "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
 	if w.serves() != a {
@@ -406,7 +406,7 @@ func TestReplayPromotedByHand(t *testing.T) {
 	b := p.Status.TargetRevision
 	w.change(func(p *v1alpha1.Projection) { p.Spec.Rollout.ActiveRevision = b })
 	w.settle()
-	w.is("again", "Complete", v1alpha1.ReasonComplete)
+	w.says("again", "Complete", v1alpha1.ReasonComplete)
 	if w.serves() != b {
 		t.Error("readers were not moved")
 	}

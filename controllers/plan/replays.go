@@ -36,7 +36,7 @@ func Replay(r *v1alpha1.Replay, d replay.Decision, s progress.Snapshot, now time
 
 // howFar fills in figures: those of now while it is built, and the end of the log once it got there.
 func howFar(out *v1alpha1.ReplayStatus, d replay.Decision, s progress.Snapshot) {
-	built := s.Build()
+	built := s.Figures()
 	switch {
 	case d.Word == v1alpha1.RevisionBuilding && built != nil:
 		out.BuildProgress = *built

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
 )
 
 // Of what a rate is measured: samples of the last window, which span at least leastSpan.
@@ -28,6 +29,11 @@ type sample struct {
 // Work is how many positions of the log are done, of how many; ok is false while
 // a partition's position or end is not known.
 func (s Snapshot) Work() (done, total int64, ok bool) {
+	if b := s.Build; s.Heard && b != nil && b.Phase != contract.BuildWaiting {
+		// Positions are written at the end of a bulk build.
+		total = min(max(b.Of, 0), maxLag)
+		return min(max(b.Events, 0), total), total, true
+	}
 	if !s.Heard || len(s.Partitions) == 0 {
 		return 0, 0, false
 	}
@@ -58,18 +64,22 @@ func (s Snapshot) Rate() (perSecond int64, ok bool) {
 
 // Left is how long the lag takes at the rate, in steps; ok is false below one event a second.
 func (s Snapshot) Left() (time.Duration, bool) {
-	lag, known := s.Lag()
+	left, known := s.Lag()
+	if s.Build != nil {
+		done, total, ok := s.Work()
+		left, known = total-done, ok
+	}
 	if !known || !s.measured || s.perSecond < 1 {
 		return 0, false
 	}
-	return steps(time.Duration(min(float64(lag)/s.perSecond, maxLeft.Seconds()) * float64(time.Second))), true
+	return steps(time.Duration(min(float64(left)/s.perSecond, maxLeft.Seconds()) * float64(time.Second))), true
 }
 
 // maxLeft bounds an estimate: beyond it there is none to speak of.
 const maxLeft = 999 * time.Hour
 
-// Build is how far a revision is that is built, nil while that is not known.
-func (s Snapshot) Build() *v1alpha1.BuildProgress {
+// Figures are how far a revision is that is built, nil while that is not known.
+func (s Snapshot) Figures() *v1alpha1.BuildProgress {
 	done, total, ok := s.Work()
 	if !ok {
 		return nil

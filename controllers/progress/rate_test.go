@@ -31,19 +31,19 @@ func TestRate(t *testing.T) {
 		now, position = now.Add(time.Duration(seconds)*time.Second), position+done
 		return tracker.Merge(key, "u", "r", at(now, position, 1_000_000), now)
 	}
-	if s := look(0, 1000); s.Build() == nil || s.Build().EventsPerSecond != nil || s.Build().EstimatedSecondsLeft != nil {
-		t.Errorf("one look gives %+v", s.Build())
+	if s := look(0, 1000); s.Figures() == nil || s.Figures().EventsPerSecond != nil || s.Figures().EstimatedSecondsLeft != nil {
+		t.Errorf("one look gives %+v", s.Figures())
 	}
 	s := look(5, 20_570)
 	if rate, ok := s.Rate(); !ok || rate != 4100 {
 		t.Errorf("%d/s", rate)
 	}
-	b := s.Build()
+	b := s.Figures()
 	if *b.EventsDone != 21_570 || *b.EventsTotal != 1_000_000 || *b.EventsPerSecond != 4100 || *b.EstimatedSecondsLeft != 240 {
 		t.Errorf("%d of %d, %d/s, %d s left", *b.EventsDone, *b.EventsTotal, *b.EventsPerSecond, *b.EstimatedSecondsLeft)
 	}
-	if last := tracker.Last(key, "r", now.Add(time.Second)); last.Build() == nil || *last.Build().EventsPerSecond != 4100 {
-		t.Errorf("remembered: %+v", last.Build())
+	if last := tracker.Last(key, "r", now.Add(time.Second)); last.Figures() == nil || *last.Figures().EventsPerSecond != 4100 {
+		t.Errorf("remembered: %+v", last.Figures())
 	}
 	if last := tracker.Last(key, "r", now.Add(time.Minute)); last.Heard {
 		t.Error("what was said a minute ago stands in for now")
@@ -112,10 +112,10 @@ func TestWorkIsUnknown(t *testing.T) {
 	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	answers := at(now, 5, 10)
 	answers[0].Status.TopicPartitions["orders"] = 2
-	if s := NewTracker().Merge(types.NamespacedName{}, "u", "r", answers, now); s.Build() != nil {
-		t.Errorf("%+v", s.Build())
+	if s := NewTracker().Merge(types.NamespacedName{}, "u", "r", answers, now); s.Figures() != nil {
+		t.Errorf("%+v", s.Figures())
 	}
-	if (Snapshot{}).Build() != nil {
+	if (Snapshot{}).Figures() != nil {
 		t.Error("nothing heard, and something known")
 	}
 }

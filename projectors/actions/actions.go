@@ -66,7 +66,7 @@ func (r *Runner) run(ctx context.Context, action contract.Action, request string
 	case contract.ActionPrepare:
 		return r.prepare(ctx, res)
 	case contract.ActionRetire:
-		return r.retire(ctx, &req)
+		return r.retire(ctx, &req, res)
 	case contract.ActionPromote, contract.ActionDiscard:
 		return r.switchRevisions(ctx, &req, res)
 	}
@@ -243,7 +243,7 @@ func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
 	return err
 }
 
-func (r *Runner) retire(ctx context.Context, req *contract.Request) error {
+func (r *Runner) retire(ctx context.Context, req *contract.Request, res *contract.Result) error {
 	admin, err := r.store(req.Store)
 	if err != nil {
 		return err
@@ -253,10 +253,12 @@ func (r *Runner) retire(ctx context.Context, req *contract.Request) error {
 		return &requestError{"the request names no owner"}
 	}
 	dropped, err := admin.Retire(ctx, *req.Owner)
-	if err == nil {
-		r.Logger.Info("retired", "relations", dropped)
+	if err != nil {
+		return err
 	}
-	return err
+	r.Logger.Info("retired", "relations", dropped)
+	r.leaveGroups(ctx, req.Broker, req.Groups, res)
+	return nil
 }
 
 // switchRevisions promotes or discards. The facts are in the result, whatever
@@ -274,22 +276,33 @@ func (r *Runner) switchRevisions(ctx context.Context, req *contract.Request, res
 		return err
 	}
 	if req.Action == contract.ActionDiscard && req.Group != "" {
-		r.leaveGroup(ctx, req, res)
+		r.leaveGroups(ctx, req.Broker, []string{req.Group}, res)
 	}
 	return nil
 }
 
-// leaveGroup removes what a dropped revision leaves at the broker. It is a courtesy
+// groupsLimit bounds what is spent on groups at a broker that may be away.
+const groupsLimit = 30 * time.Second
+
+// leaveGroups removes what dropped revisions leave at the broker. It is a courtesy
 // (Law 2): a broker that is away, or a right that is missing, holds nothing up, and
 // the broker forgets a group of its own accord.
-func (r *Runner) leaveGroup(ctx context.Context, req *contract.Request, res *contract.Result) {
-	admin, err := r.broker(req.Broker)
-	if err == nil {
-		err = admin.DeleteGroup(ctx, req.Group)
+func (r *Runner) leaveGroups(ctx context.Context, broker *contract.Broker, groups []string, res *contract.Result) {
+	if len(groups) == 0 {
+		return
 	}
-	if err != nil {
-		res.Message = fmt.Sprintf("the consumer group %q stays at the broker until that forgets it: %v", req.Group, err)
-		r.Logger.Warn("the consumer group stays", "group", req.Group, "error", err.Error())
+	ctx, cancel := context.WithTimeout(ctx, groupsLimit)
+	defer cancel()
+	admin, err := r.broker(broker)
+	for _, group := range groups {
+		failed := err
+		if failed == nil {
+			failed = admin.DeleteGroup(ctx, group)
+		}
+		if failed != nil {
+			res.Message = fmt.Sprintf("the consumer group %q stays at the broker until that forgets it: %v", group, failed)
+			r.Logger.Warn("the consumer group stays", "group", group, "error", failed.Error())
+		}
 	}
 }
 

@@ -160,7 +160,7 @@ func (d *decider) begun() Decision {
 	p, b := d.Projection, d.built
 	promoting := b != nil && b.State == v1alpha1.RevisionPromoting
 	if why := d.superseded(); why != "" {
-		message := fmt.Sprintf("%s of Projection %s was changed meanwhile", why, d.name())
+		message := fmt.Sprintf("Projection %s was changed meanwhile (%s)", d.name(), why)
 		// Until the Projection gives its revision up, a promotion may be under way for which it is too late.
 		if p.Status.Sequence == 0 || (b != nil && b.State != v1alpha1.RevisionDiscarding) {
 			return working(v1alpha1.ReplayPending, v1alpha1.ReasonSuperseded, "%s: what was built is being given up", message)

@@ -6,6 +6,7 @@ package rollout
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"k8s.io/utils/ptr"
@@ -46,7 +47,8 @@ func (s *sim) verdict(t *testing.T, history string) {
 }
 
 // Whatever happens on the way, the end is that of a projection that was made
-// with the last spec at once: the operator ends after any write, Jobs run twice, late, or without an answer, specs are edited and Replays made, held and deleted at random.
+// with the last spec at once: the operator ends after any write, Jobs run twice, late, or without an answer, or are
+// deleted by hand, specs are edited and Replays made, held and deleted at random.
 func TestHistories(t *testing.T) {
 	rollout := v1alpha1.Rollout{KeepRevisions: ptr.To[int32](1), KeepSeconds: ptr.To[int32](120)}
 	const histories = 250
@@ -86,7 +88,7 @@ func TestHistories(t *testing.T) {
 				s.crash = r.IntN(4)
 			case 6:
 				s.spec.token = []string{"", "one", "two"}[r.IntN(3)]
-			case 7, 8:
+			case 7:
 				s.make(fmt.Sprintf("r%d", s.made)).Spec.Promotion = []v1alpha1.Promotion{"", v1alpha1.PromotionAutomatic, v1alpha1.PromotionManual}[r.IntN(3)]
 			case 9:
 				if n := len(s.replays); n > 0 {
@@ -99,6 +101,12 @@ func TestHistories(t *testing.T) {
 			case 11:
 				if s.spec.incomplete = ""; r.IntN(4) == 0 {
 					s.spec.incomplete = "EventTopic orders: the first events are gone"
+				}
+			case 8:
+				if len(s.jobs) > 0 {
+					if i := r.IntN(len(s.jobs)); len(s.jobs[i].Status.Conditions) > 0 {
+						s.jobs = slices.Delete(s.jobs, i, i+1)
+					}
 				}
 			}
 			for range 1 + r.IntN(3) {

@@ -144,7 +144,7 @@ func (d *decider) progress(r *Revision) *Say {
 				"revision %s is ready, and spec.rollout.activeRevision keeps readers on %s. Set it to %s, or remove it, to move them", r.Name, active, r.Name)}
 		}
 		return working(v1alpha1.ReasonAwaitingPromotion,
-			"revision %s is ready beside %s and waits to be promoted: kubectl projection promote, or spec.rollout.activeRevision: %s%s", r.Name, active, r.Name, d.breaks(r))
+			"revision %s is ready beside %s and waits to be promoted: kubectl projection promote, or spec.rollout.activeRevision: %q%s", r.Name, active, r.Name, d.breaks(r))
 	}
 	if limit := time.Duration(d.Rollout.DeadlineSeconds) * time.Second; limit > 0 && r.Deployed {
 		if d.Now.Sub(r.DeployedAt) > limit {
@@ -252,6 +252,11 @@ func far(s progress.Snapshot) string {
 	if !s.Heard || len(s.Partitions) == 0 {
 		return "its projectors are being started"
 	}
+	if s.Build != nil {
+		if text := built(s.Build); text != "" {
+			return text + pace(s)
+		}
+	}
 	done := 0
 	for i := range s.Partitions {
 		if s.Partitions[i].Once {
@@ -263,13 +268,35 @@ func far(s progress.Snapshot) string {
 		return fmt.Sprintf("%d of %d partitions caught up", done, len(s.Partitions))
 	}
 	out := fmt.Sprintf("%d of %d partitions caught up, %s events to go", done, len(s.Partitions), progress.Count(lag))
-	if rate, ok := s.Rate(); ok && lag > 0 {
-		out += fmt.Sprintf(", %s/s", progress.Count(rate))
+	if lag > 0 {
+		out += pace(s)
 	}
-	if left, ok := s.Left(); ok && lag > 0 {
+	return out
+}
+
+// pace says how fast it is, and what is left; "" while nothing is known.
+func pace(s progress.Snapshot) string {
+	out := ""
+	if rate, ok := s.Rate(); ok {
+		out = fmt.Sprintf(", %s/s", progress.Count(rate))
+	}
+	if left, ok := s.Left(); ok {
 		out += fmt.Sprintf(", about %s left", progress.Span(left))
 	}
 	return out
+}
+
+// built says how far a bulk build is; "" where nobody says.
+func built(b *contract.BuildStatus) string {
+	switch b.Phase {
+	case contract.BuildReading:
+		return fmt.Sprintf("in bulk, %s of %s events read", progress.Count(b.Events), progress.Count(b.Of))
+	case contract.BuildWriting:
+		return fmt.Sprintf("in bulk, all %s events read, rows are being written", progress.Count(b.Of))
+	case contract.BuildIndexing:
+		return fmt.Sprintf("in bulk, all %s events read, indexes are being made", progress.Count(b.Of))
+	}
+	return ""
 }
 
 func (d *decider) names() string {
@@ -314,7 +341,7 @@ func (d *decider) statuses() {
 // onTheWay says of a revision that readers do not see yet how far it is and why.
 func (d *decider) onTheWay(r *Revision, s *v1alpha1.RevisionStatus) {
 	if s.State == v1alpha1.RevisionBuilding {
-		s.Progress = r.Progress.Build()
+		s.Progress = r.Progress.Figures()
 	}
 	say := d.out.Say
 	if say == nil || d.about != r.Name {

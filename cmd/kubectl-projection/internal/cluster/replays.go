@@ -31,7 +31,7 @@ func (c *Cluster) Replays(ctx context.Context, projection string) ([]v1alpha1.Re
 func (c *Cluster) CreateReplay(ctx context.Context, r *v1alpha1.Replay) error {
 	r.Namespace = c.Namespace
 	if err := c.client.Create(ctx, r, client.FieldOwner("kubectl-projection")); err != nil {
-		return fmt.Errorf("Replay %s/%s: %w", c.Namespace, r.Name, err)
+		return fmt.Errorf("making Replay %s/%s: %w", c.Namespace, r.Name, err)
 	}
 	return nil
 }
@@ -40,7 +40,7 @@ func (c *Cluster) CreateReplay(ctx context.Context, r *v1alpha1.Replay) error {
 func (c *Cluster) DeleteReplay(ctx context.Context, r *v1alpha1.Replay) error {
 	uid := r.UID
 	if err := c.client.Delete(ctx, r, client.Preconditions{UID: &uid}); err != nil {
-		return fmt.Errorf("Replay %s/%s: %w", c.Namespace, r.Name, err)
+		return fmt.Errorf("deleting Replay %s/%s: %w", c.Namespace, r.Name, err)
 	}
 	return nil
 }

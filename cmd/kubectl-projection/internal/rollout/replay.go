@@ -139,7 +139,7 @@ func Abort(p *v1alpha1.Projection, all []v1alpha1.Replay, named string) (*v1alph
 	}
 	if n := len(open) - 1; n > 0 {
 		rest := slices.DeleteFunc(names, func(s string) bool { return s == r.Name })
-		d.Warnings = append(d.Warnings, fmt.Sprintf("there are others, one of which is next or goes on: %s", strings.Join(rest, ", ")))
+		d.Warnings = append(d.Warnings, "there are others, one of which is next or goes on: "+strings.Join(rest, ", "))
 	}
 	return r, d, nil
 }

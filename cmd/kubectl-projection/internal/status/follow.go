@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 )
@@ -84,10 +86,8 @@ func waiting(v *View) []string {
 			continue
 		}
 		s := "Replay " + r.Name + " " + strings.ToLower(cmp.Or(r.Status.Status, v1alpha1.ReplayPending))
-		for _, c := range r.Status.Conditions {
-			if c.Type == v1alpha1.ConditionReady {
-				s += ": " + c.Message
-			}
+		if i := slices.IndexFunc(r.Status.Conditions, func(c metav1.Condition) bool { return c.Type == v1alpha1.ConditionReady }); i >= 0 {
+			s += ": " + r.Status.Conditions[i].Message
 		}
 		out = append(out, s)
 	}

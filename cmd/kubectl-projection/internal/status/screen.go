@@ -113,9 +113,9 @@ func describe(v *View, r *v1alpha1.RevisionStatus) string {
 	if g := r.Progress; g != nil {
 		s += ", " + built(g)
 	}
-	switch by := v.attempt(r.Attempt); {
-	case by == "":
-	case by == r.Attempt:
+	switch by := v.attempt(r.Attempt); by {
+	case "":
+	case r.Attempt:
 		s += fmt.Sprintf(", asked for by %q", by)
 	default:
 		s += ", asked for by " + by
