@@ -217,7 +217,7 @@ func TestReplaysQueue(t *testing.T) {
 	if replay.RecordOf(w.replayNamed("two")) != nil {
 		t.Error("it has begun")
 	}
-	// How far it is is not written at each look.
+	// Its progress is not written at each look.
 	var writes int64
 	for i := range 4 {
 		w.now = w.now.Add(time.Second)
