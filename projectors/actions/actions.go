@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 	"github.com/projectionist-dev/projectionist/projectors/credentials"
 	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/history"
+	"github.com/projectionist-dev/projectionist/projectors/keyreplay"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
 	"github.com/projectionist-dev/projectionist/projectors/sources/kafka"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
@@ -69,6 +72,8 @@ func (r *Runner) run(ctx context.Context, action contract.Action, request string
 		return r.retire(ctx, &req, res)
 	case contract.ActionPromote, contract.ActionDiscard:
 		return r.switchRevisions(ctx, &req, res)
+	case contract.ActionReplayKeys:
+		return r.replayKeys(ctx, &req, res)
 	}
 	return &requestError{fmt.Sprintf("unknown action %q", action)}
 }
@@ -199,17 +204,26 @@ func (r *Runner) probeStore(ctx context.Context, req *contract.Request, res *con
 	return err
 }
 
+// contract reads the contract that is mounted.
+func (r *Runner) contract() (*contract.Contract, error) {
+	data, err := os.ReadFile(r.ContractPath)
+	if err != nil {
+		return nil, &requestError{"the contract is not mounted: " + err.Error()}
+	}
+	c := &contract.Contract{}
+	if err := json.Unmarshal(data, c); err != nil {
+		return nil, &requestError{"the contract cannot be read: " + err.Error()}
+	}
+	return c, nil
+}
+
 // prepare makes everything a revision needs in the store. Its positions start
 // where each partition begins now: they are written down here once, so that
 // nothing later falls back to a default.
 func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
-	data, err := os.ReadFile(r.ContractPath)
+	c, err := r.contract()
 	if err != nil {
-		return &requestError{"the contract is not mounted: " + err.Error()}
-	}
-	var c contract.Contract
-	if err = json.Unmarshal(data, &c); err != nil {
-		return &requestError{"the contract cannot be read: " + err.Error()}
+		return err
 	}
 	broker, err := r.broker(&c.Broker)
 	if err != nil {
@@ -233,7 +247,7 @@ func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
 		return err
 	}
 	defer admin.Close()
-	facts, err := admin.Prepare(ctx, &c, starts)
+	facts, err := admin.Prepare(ctx, c, starts)
 	if err == nil {
 		res.Prepare = &facts
 	}
@@ -337,6 +351,9 @@ type requestError struct{ message string }
 
 func (e *requestError) Error() string { return e.message }
 
+// passing are the reasons of a *history.RefusedError that time may take away.
+var passing = []string{history.ReasonLogUnreadable, history.ReasonRevisionMoved, keyreplay.ReasonNotBuilt, keyreplay.ReasonNotCaughtUp, keyreplay.ReasonChaseLost}
+
 // explain turns an error into what conditions show.
 func explain(err error, res *contract.Result) {
 	res.Reason, res.Message, res.Retryable = "Failed", err.Error(), true
@@ -345,6 +362,8 @@ func explain(err error, res *contract.Result) {
 		env      *stores.EnvironmentError
 		taken    *stores.NameTakenError
 		refused  *stores.SwitchError
+		history  *history.RefusedError
+		data     *stores.DataError
 		request  *requestError
 	)
 	switch {
@@ -354,6 +373,10 @@ func explain(err error, res *contract.Result) {
 		res.Reason, res.Path, res.Retryable = stores.ReasonNameTaken, "spec.models", false
 	case errors.As(err, &refused):
 		res.Reason, res.Message, res.Retryable = refused.Code, refused.Message, refused.Retryable
+	case errors.As(err, &history):
+		res.Reason, res.Message, res.Retryable = history.Code, history.Message, slices.Contains(passing, history.Code)
+	case errors.As(err, &data):
+		res.Reason, res.Retryable = data.Reason, false
 	case errors.As(err, &env):
 		res.Reason, res.Message = env.Reason, env.Message
 	case errors.As(err, &reasoned):

@@ -511,7 +511,9 @@ func TestAlive(t *testing.T) {
 			t.Error("it reads nothing for 6 minutes, and is alive")
 		}
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 
 		w.c.Build = &contract.Build{MaxEventsPerSecond: 1}
 		ctx, cancel = context.WithCancel(t.Context())
@@ -527,7 +529,9 @@ func TestAlive(t *testing.T) {
 			}
 		}
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	})
 }
 

@@ -114,29 +114,47 @@ func (k *killer) projector(revision string) string {
 	return ""
 }
 
-// job waits for the process of an action on the projection, and hits it somewhere in its short life.
+// job waits for the process of an action on the projection, and hits it somewhere in its short life. One that ends before
+// is nothing.
 func (k *killer) job(action contract.Action) string {
 	k.n.t.Helper()
-	const within, life = 10 * time.Second, 150 * time.Millisecond
+	const within, life = 10 * time.Second, 100 * time.Millisecond
+	var over map[string]bool
 	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		var pods corev1.PodList
 		if err := kube().List(k.n.t.Context(), &pods, client.InNamespace(k.n.name),
 			client.MatchingLabels{"projectionist.dev/action": string(action), "projectionist.dev/projection": "tally"}); err != nil {
 			k.n.t.Fatal(err)
 		}
+		if over == nil {
+			over = map[string]bool{}
+			for i := range pods.Items {
+				over[pods.Items[i].Name] = ended(&pods.Items[i])
+			}
+		}
 		for i := range pods.Items {
 			pod := &pods.Items[i]
-			if k.struck[pod.Name] || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || len(processes(pod)) == 0 {
+			switch {
+			case over[pod.Name] || k.struck[pod.Name]:
+				continue
+			case ended(pod):
+				return ""
+			case len(processes(pod)) == 0:
 				continue
 			}
 			k.pause(life)
-			if k.strike(pod) {
-				k.struck[pod.Name] = true
-				return pod.Name
+			if !k.strike(pod) {
+				return ""
 			}
+			k.struck[pod.Name] = true
+			return pod.Name
 		}
 	}
 	return ""
+}
+
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // strike kills the processes of a pod's containers, and reports whether there was one.
