@@ -68,6 +68,7 @@ type world struct {
 	topic     *controllers.EventTopicReconciler
 	store     *controllers.ReadStoreReconciler
 	proj      *controllers.ProjectionReconciler
+	replay    *controllers.ReplayReconciler
 	now       time.Time
 	mutations atomic.Int64
 	// last says what the newest mutating request was.
@@ -155,6 +156,7 @@ func (w *world) restart() {
 	w.topic = &controllers.EventTopicReconciler{Base: base}
 	w.store = &controllers.ReadStoreReconciler{Base: base}
 	w.proj = &controllers.ProjectionReconciler{Base: base, Poller: w.poller, Tracker: progress.NewTracker()}
+	w.replay = &controllers.ReplayReconciler{Base: base, Tracker: w.proj.Tracker}
 }
 
 func (w *world) must(err error) {
@@ -176,6 +178,7 @@ func (w *world) pass() int64 {
 	}{
 		{&v1alpha1.EventBrokerList{}, w.broker}, {&v1alpha1.EventTopicList{}, w.topic},
 		{&v1alpha1.ReadStoreList{}, w.store}, {&v1alpha1.ProjectionList{}, w.proj},
+		{&v1alpha1.ReplayList{}, w.replay},
 	} {
 		w.must(w.c.List(w.ctx, kind.list, client.InNamespace(w.ns)))
 		for _, name := range namesOf(kind.list) {
@@ -203,6 +206,10 @@ func namesOf(list client.ObjectList) []string {
 			out = append(out, o.Name)
 		}
 	case *v1alpha1.ProjectionList:
+		for _, o := range l.Items {
+			out = append(out, o.Name)
+		}
+	case *v1alpha1.ReplayList:
 		for _, o := range l.Items {
 			out = append(out, o.Name)
 		}
@@ -240,7 +247,8 @@ func (w *world) check() {
 	var ts v1alpha1.EventTopicList
 	var ss v1alpha1.ReadStoreList
 	var ps v1alpha1.ProjectionList
-	for _, l := range []client.ObjectList{&bs, &ts, &ss, &ps} {
+	var rs v1alpha1.ReplayList
+	for _, l := range []client.ObjectList{&bs, &ts, &ss, &ps, &rs} {
 		w.must(w.c.List(w.ctx, l, client.InNamespace(w.ns)))
 	}
 	for i := range bs.Items {
@@ -254,6 +262,9 @@ func (w *world) check() {
 	}
 	for i := range ps.Items {
 		add("Projection", &ps.Items[i], ps.Items[i].Status.ObservedGeneration, ps.Items[i].Status.Conditions)
+	}
+	for i := range rs.Items {
+		add("Replay", &rs.Items[i], rs.Items[i].Status.ObservedGeneration, rs.Items[i].Status.Conditions)
 	}
 	for _, s := range subjects {
 		for _, bad := range statuscheck.Check(s) {

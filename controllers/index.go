@@ -16,9 +16,10 @@ import (
 
 // The field indexes by which a change of one resource finds those that refer to it.
 const (
-	indexTopicBroker     = "spec.brokerRef.name"
-	indexProjectionTopic = "spec.topics.name"
-	indexProjectionStore = "spec.storeRef.name"
+	indexTopicBroker      = "spec.brokerRef.name"
+	indexProjectionTopic  = "spec.topics.name"
+	indexProjectionStore  = "spec.storeRef.name"
+	indexReplayProjection = "spec.projectionRef.name"
 )
 
 // Index is a field index: which resource, under which name, by which values.
@@ -43,6 +44,9 @@ func Indexes() []Index {
 		}},
 		{&v1alpha1.Projection{}, indexProjectionStore, func(o client.Object) []string {
 			return []string{o.(*v1alpha1.Projection).Spec.StoreRef.Name}
+		}},
+		{&v1alpha1.Replay{}, indexReplayProjection, func(o client.Object) []string {
+			return []string{o.(*v1alpha1.Replay).Spec.ProjectionRef.Name}
 		}},
 	}
 }

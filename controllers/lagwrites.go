@@ -19,7 +19,7 @@ import (
 // but how far it is changed (Law 9).
 const lagEvery = 30 * time.Second
 
-// lagWrites remembers when how far a projection is was last written alone.
+// lagWrites remembers when how far a resource is was last written alone.
 // Forgetting costs one write. The zero value is ready to use.
 type lagWrites struct {
 	mu sync.Mutex
@@ -32,10 +32,15 @@ func (l *lagWrites) tooSoon(before, after *v1alpha1.Projection, now time.Time) (
 	if !onlyHowFar(before.Status, after.Status) {
 		return false, 0
 	}
+	wait := l.wait(client.ObjectKeyFromObject(before), lagEvery, now)
+	return wait > 0, wait
+}
+
+// wait is how long it is until how far a resource is may be written again; 0 or less: it may be now.
+func (l *lagWrites) wait(key types.NamespacedName, every time.Duration, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wait := l.at[client.ObjectKeyFromObject(before)].Add(lagEvery).Sub(now)
-	return wait > 0, wait
+	return l.at[key].Add(every).Sub(now)
 }
 
 // onlyHowFar reports whether two statuses differ, and in nothing but the lag, the
@@ -49,7 +54,7 @@ func onlyHowFar(before, after v1alpha1.ProjectionStatus) bool {
 	rest.Lag, rest.Status = before.Lag, before.Status
 	for i := range min(len(rest.Revisions), len(before.Revisions)) {
 		is, was := &rest.Revisions[i], &before.Revisions[i]
-		is.Lag, is.Message = was.Lag, was.Message
+		is.Lag, is.Message, is.Progress = was.Lag, was.Message, was.Progress
 	}
 	for i := range rest.Conditions {
 		is, was := &rest.Conditions[i], &before.Conditions[i]

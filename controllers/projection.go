@@ -150,7 +150,7 @@ func (r *ProjectionReconciler) record(ctx context.Context, w *world) error {
 	for _, want := range w.Rollout.Record {
 		o, err := resources.Revision{
 			Owner: ownerOf(p, "Projection"), Projection: resources.Bounded(p.Name), Contract: want.Contract,
-			Number: w.number(), Role: string(want.Role), Attempts: want.Attempts,
+			Number: w.number(), Role: string(want.Role), Attempts: want.Attempts, Replay: want.Replay,
 		}.Build()
 		if err != nil {
 			return err
@@ -275,12 +275,20 @@ func (r *ProjectionReconciler) applyRunning(ctx context.Context, a *apply.Applie
 func (r *ProjectionReconciler) projector(w *world, v *revision) *resources.Projector {
 	p := w.Projection
 	replicas, _ := plan.Replicas(p, plan.Partitions(p, v.Progress.Expected, w.Topics))
+	if w.paused(v.Name) {
+		replicas = 0
+	}
 	return &resources.Projector{
 		Owner: ownerOf(p, "Projection"), Projection: resources.Bounded(p.Name),
 		Contract: v.target.Contract, ContractJSON: v.target.JSON, ContractDigest: v.target.Digest,
 		Image: r.Options.ProjectorImage, PullPolicy: r.Options.PullPolicy,
 		Replicas: replicas, Spec: p.Spec.Projector,
 	}
+}
+
+// paused reports whether a revision is to have none of its pods, since its Replay is suspended.
+func (w *world) paused(revision string) bool {
+	return slices.ContainsFunc(w.Rollout.Run, func(r rollout.Run) bool { return r.Revision == revision && r.Paused })
 }
 
 // projectionJob is an action on a revision, or where that is nil, a retire.
@@ -425,6 +433,7 @@ func (r *ProjectionReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.Projection{}).
 		Owns(&batchv1.Job{}).Owns(&appsv1.Deployment{}).Owns(&corev1.ConfigMap{}).Owns(&corev1.Service{}).
 		Owns(&appsv1.ControllerRevision{}).Owns(&corev1.ServiceAccount{}).Owns(&policyv1.PodDisruptionBudget{}).Owns(&networkingv1.NetworkPolicy{}).
+		Watches(&v1alpha1.Replay{}, handler.EnqueueRequestsFromMapFunc(projectionOfReplay), replayChanges()).
 		Watches(&v1alpha1.EventTopic{}, handler.EnqueueRequestsFromMapFunc(r.projectionsOfTopic)).
 		Watches(&v1alpha1.EventBroker{}, handler.EnqueueRequestsFromMapFunc(r.projectionsOfBroker)).
 		Watches(&v1alpha1.ReadStore{}, handler.EnqueueRequestsFromMapFunc(r.projectionsOfStore)).

@@ -153,13 +153,13 @@ func (r *ProjectionReconciler) groups(ctx context.Context, p *v1alpha1.Projectio
 		if !ok {
 			continue
 		}
-		c, _, err := resources.Recorded(o)
+		known, err := resources.Recorded(o)
 		if err != nil {
 			continue // what it was cannot be told any more
 		}
-		contracts = append(contracts, c)
+		contracts = append(contracts, known.Contract)
 		if o.Revision > number {
-			newest, number = c, o.Revision
+			newest, number = known.Contract, o.Revision
 		}
 	}
 	if newest == nil {

@@ -15,12 +15,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/plan"
+	"github.com/projectionist-dev/projectionist/controllers/plan/replay"
 	"github.com/projectionist-dev/projectionist/controllers/plan/rollout"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
 	"github.com/projectionist-dev/projectionist/controllers/resources"
@@ -146,7 +148,8 @@ func revisionsOf(w *world) []*revision {
 			v.record, v.Recorded, v.CreatedAt = o, true, o.CreationTimestamp.Time
 			v.Role, v.Asked = rollout.Role(o.Labels[resources.LabelRole]), resources.Asked(o)
 			// One that cannot be read counts as lost: what runs goes on, and what it was is taken from there.
-			v.Contract, v.Attempts, _ = resources.Recorded(o)
+			known, _ := resources.Recorded(o)
+			v.Contract, v.Attempts, v.Replay = known.Contract, known.Attempts, known.Replay
 		case *appsv1.Deployment:
 			v := at(name)
 			v.deployment, v.Deployed, v.DeployedAt = o, true, o.CreationTimestamp.Time
@@ -282,7 +285,7 @@ func (r *ProjectionReconciler) observeProgress(ctx context.Context, w *world) er
 		targets := progress.Targets(p.UID, v.deployment, sets.Items, pods.Items)
 		answers := progress.Ask(ctx, r.Poller, string(p.UID), v.Name, topicNames(w, v), targets)
 		v.Progress = r.Tracker.Merge(client.ObjectKeyFromObject(p), p.UID, v.Name, answers, w.Now)
-		if len(targets) == 0 && suspended(p) {
+		if len(targets) == 0 && (suspended(p) || ptr.Deref(v.deployment.Spec.Replicas, 1) == 0) {
 			v.Progress = progress.Snapshot{}
 		}
 		v.Trouble = plan.PodTrouble(v.pods, v.deployment, w.Now)
@@ -326,11 +329,32 @@ func (r *ProjectionReconciler) rolloutInput(ctx context.Context, w *world) (roll
 	}
 	in.Revisions = w.known()
 	var err error
+	if in.Replay, err = r.replayOf(ctx, w); err != nil {
+		return in, err
+	}
 	if in.Ahead, err = r.ahead(ctx, w); err != nil {
 		return in, err
 	}
 	in.Connections, err = r.connections(ctx, w)
 	return in, err
+}
+
+// replayOf is the Replay that is under way, nil if there is none.
+func (r *ProjectionReconciler) replayOf(ctx context.Context, w *world) (*rollout.Replay, error) {
+	p := w.Projection
+	all, err := r.replaysOf(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	hash := ""
+	if w.Spec.Contract != nil {
+		hash = w.Spec.Contract.DataHash
+	}
+	o := replay.UnderWay(all, p.UID, hash, p.Spec.ReplayToken)
+	if o == nil {
+		return nil, nil
+	}
+	return &rollout.Replay{Name: o.Name, UID: string(o.UID), Promotion: o.Spec.Promotion, Suspended: ptr.Deref(o.Spec.Suspend, false)}, nil
 }
 
 // look makes the active revision, before there is one the first, what the status is about.
@@ -351,7 +375,7 @@ func (r *ProjectionReconciler) look(w *world) {
 	}
 	named := *w.Spec.Contract
 	if v := w.revision(w.Rollout.Target); v == nil || v.Contract == nil || !compile.KeepIdentity(v.Contract, &named) {
-		compile.Rename(&named, w.Projection.Spec.ReplayToken)
+		compile.Rename(&named, w.Rollout.Attempt)
 	}
 	w.Spec.Contract = &named
 }

@@ -29,7 +29,8 @@ import (
 //
 // +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers;eventtopics;readstores,verbs=get;list;watch
 // +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=projections,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers/status;eventtopics/status;readstores/status;projections/status,verbs=patch
+// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=replays,verbs=get;list;watch;patch;delete
+// +kubebuilder:rbac:groups=cqrs.projectionist.dev,resources=eventbrokers/status;eventtopics/status;readstores/status;projections/status;replays/status,verbs=patch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=get;list;watch
@@ -71,11 +72,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options, poller progre
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Scheme: mgr.GetScheme(),
 		Recorder: mgr.GetEventRecorder("projectionist"), Now: time.Now, Options: options,
 	}
+	tracker := progress.NewTracker()
 	for _, r := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&EventBrokerReconciler{base},
 		&EventTopicReconciler{base},
 		&ReadStoreReconciler{base},
-		&ProjectionReconciler{Base: base, Poller: poller, Tracker: progress.NewTracker(), MaxConcurrent: 8},
+		&ProjectionReconciler{Base: base, Poller: poller, Tracker: tracker, MaxConcurrent: 8},
+		&ReplayReconciler{Base: base, Tracker: tracker},
 	} {
 		if err := r.SetupWithManager(mgr); err != nil {
 			return err

@@ -22,6 +22,12 @@ const (
 	ConditionStoreReady = "StoreReady"
 	// ConditionReplayPossible is True when every event since the first is still on an EventTopic.
 	ConditionReplayPossible = "ReplayPossible"
+	// ConditionComplete is True once readers see what a Replay built; absent before.
+	ConditionComplete = "Complete"
+	// ConditionFailed is True once a Replay was given up; absent before.
+	ConditionFailed = "Failed"
+	// ConditionSuspended is True while a Replay is held by its spec.suspend; absent otherwise.
+	ConditionSuspended = "Suspended"
 	// ConditionSchemaRegistryReady is True when the schema registry of an EventBroker was reached; absent where it has none.
 	ConditionSchemaRegistryReady = "SchemaRegistryReady"
 )
@@ -108,6 +114,20 @@ const (
 	ReasonReadersWouldBreak = "ReadersWouldBreak"
 	// ReasonHandoverTimeout says that the new revision did not reach the positions of the old one in time for the switch.
 	ReasonHandoverTimeout = "HandoverTimeout"
+	// ReasonComplete says that readers see what a Replay built.
+	ReasonComplete = "Complete"
+	// ReasonSuperseded says that the Projection was edited while a Replay of it was under way.
+	ReasonSuperseded = "Superseded"
+	// ReasonProjectionDeleted says that the Projection of a Replay that was under way is gone.
+	ReasonProjectionDeleted = "ProjectionDeleted"
+	// ReasonReplayInProgress says that an earlier Replay of the same Projection comes first.
+	ReasonReplayInProgress = "ReplayInProgress"
+	// ReasonRolloutInProgress says that a change of the Projection is rolled out first.
+	ReasonRolloutInProgress = "RolloutInProgress"
+	// ReasonSpecNotAccepted says that the newest spec of the Projection is not accepted.
+	ReasonSpecNotAccepted = "SpecNotAccepted"
+	// ReasonProjectionSuspended says that the Projection of a Replay is suspended.
+	ReasonProjectionSuspended = "ProjectionSuspended"
 	// ReasonObjectTaken says that an object of the cluster that is another's stands where one of the projection's should.
 	ReasonObjectTaken = "ObjectTaken"
 	// ReasonObjectRefused says that the API server refuses an object that is needed: a field of projector, a quota, or an

@@ -29,6 +29,7 @@ func addKnownTypes(s *runtime.Scheme) error {
 		&EventTopic{}, &EventTopicList{},
 		&ReadStore{}, &ReadStoreList{},
 		&Projection{}, &ProjectionList{},
+		&Replay{}, &ReplayList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

@@ -388,8 +388,9 @@ type RevisionStatus struct {
 	// +required
 	Name string `json:"name,omitempty"`
 
-	// state is Queued (other projections of the store build first), Preparing, Building (it has not caught up yet), Ready
-	// (it has, and waits for promotion), Promoting, Active (readers see it), Kept (readers have left it) or Discarding.
+	// state is Queued (other projections of the store build first), Preparing, Building (it has not caught up yet),
+	// Suspended (its Replay is), Ready (it has caught up, and waits for promotion), Promoting, Active (readers see it), Kept
+	// (readers have left it) or Discarding.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	// +required
@@ -413,6 +414,11 @@ type RevisionStatus struct {
 	// +optional
 	Lag string `json:"lag,omitempty"`
 
+	// progress is how far it is in the log, while it is built. Where nothing else changes, it is written at most every 30
+	// seconds.
+	// +optional
+	Progress *BuildProgress `json:"progress,omitempty"`
+
 	// createdAt is when it was first asked for.
 	// +optional
 	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
@@ -424,6 +430,16 @@ type RevisionStatus struct {
 	// keptUntil is when its tables are dropped, unless readers come back to it.
 	// +optional
 	KeptUntil *metav1.Time `json:"keptUntil,omitempty"`
+
+	// reason is why readers do not see it yet, in one word, where it is on its way to them.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Reason string `json:"reason,omitempty"`
+
+	// stalled is true where a human is needed for readers to see it. Default: false.
+	// +optional
+	Stalled *bool `json:"stalled,omitempty"`
 
 	// message says what it waits for or what is wrong.
 	// +kubebuilder:validation:MinLength=1
@@ -437,6 +453,7 @@ const (
 	RevisionQueued     = "Queued"
 	RevisionPreparing  = "Preparing"
 	RevisionBuilding   = "Building"
+	RevisionSuspended  = "Suspended"
 	RevisionReady      = "Ready"
 	RevisionPromoting  = "Promoting"
 	RevisionActive     = "Active"

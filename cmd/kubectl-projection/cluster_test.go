@@ -89,7 +89,7 @@ func newWorld(t *testing.T) *world {
 	}}
 	broker, store := ws.Brokers[0].Value, ws.Stores[0].Value
 	broker.Namespace, store.Namespace = p.Namespace, p.Namespace
-	w.client = fake.NewClientBuilder().WithScheme(cluster.Scheme()).WithStatusSubresource(p).WithObjects(p, topic, broker, store,
+	w.client = fake.NewClientBuilder().WithScheme(cluster.Scheme()).WithStatusSubresource(p, &v1alpha1.Replay{}).WithObjects(p, topic, broker, store,
 		&appsv1.ControllerRevision{
 			ObjectMeta: w.owned("order-summary-"+w.active.Revision, w.active.Revision), Revision: 1, Data: runtime.RawExtension{Raw: data},
 		}).Build()
@@ -230,7 +230,57 @@ func (w *world) call(args ...string) string {
 		got += "-- standard error\n" + errs.String()
 	}
 	p := w.read()
-	return got + fmt.Sprintf("-- exit code %d; replayToken %q, activeRevision %q\n", code, p.Spec.ReplayToken, p.Spec.Rollout.ActiveRevision)
+	got += fmt.Sprintf("-- exit code %d; replayToken %q, activeRevision %q\n", code, p.Spec.ReplayToken, p.Spec.Rollout.ActiveRevision)
+	var replays v1alpha1.ReplayList
+	if err := w.client.List(w.t.Context(), &replays); err != nil {
+		w.t.Fatal(err)
+	}
+	for i := range replays.Items {
+		data, _ := json.Marshal(replays.Items[i].Spec)
+		got += fmt.Sprintf("-- Replay %s %s\n", replays.Items[i].Name, data)
+	}
+	return got
+}
+
+// replay makes one in some state.
+func (w *world) replay(name, state, message string, edit func(*v1alpha1.ReplayStatus)) {
+	w.t.Helper()
+	r := &v1alpha1.Replay{ObjectMeta: metav1.ObjectMeta{Namespace: w.projection.Namespace, Name: name, UID: types.UID("u-" + name)}}
+	r.Spec.ProjectionRef.Name = w.projection.Name
+	if err := w.client.Create(w.t.Context(), r); err != nil {
+		w.t.Fatal(err)
+	}
+	w.replayStatus(name, func(s *v1alpha1.ReplayStatus) {
+		s.Status = state
+		s.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: state, Message: message}}
+		if edit != nil {
+			edit(s)
+		}
+	})
+}
+
+func (w *world) replayStatus(name string, edit func(*v1alpha1.ReplayStatus)) {
+	w.t.Helper()
+	r := new(v1alpha1.Replay)
+	if err := w.client.Get(w.t.Context(), client.ObjectKey{Namespace: w.projection.Namespace, Name: name}, r); err != nil {
+		w.t.Fatal(err)
+	}
+	edit(&r.Status)
+	if err := w.client.Status().Update(w.t.Context(), r); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// replayed is a Replay that is under way, with what the projection's status says of it.
+func (w *world) replayed(name string) {
+	w.replay(name, v1alpha1.RevisionBuilding, "revision "+next+" is built", func(s *v1alpha1.ReplayStatus) { s.Revision = next })
+	w.building(v1alpha1.RevisionBuilding, ">1M", "revision "+next+" is built")
+	w.status(func(s *v1alpha1.ProjectionStatus) {
+		s.Revisions[0].Attempt, s.Revisions[0].Reason = "u-"+name, v1alpha1.ReasonBuilding
+		s.Revisions[0].Progress = &v1alpha1.BuildProgress{
+			EventsDone: ptr.To[int64](11_500_000), EventsTotal: ptr.To[int64](18_200_000), EventsPerSecond: ptr.To[int64](81000), EstimatedSecondsLeft: ptr.To[int64](90),
+		}
+	})
 }
 
 // manual makes humans promote.
@@ -295,8 +345,48 @@ func TestClusterScreens(t *testing.T) {
 		{"rollback-none", []string{"rollback", "order-summary"}, nil},
 		{"rollback-forward", []string{"rollback", "order-summary", "--to", next}, func(w *world) { w.building(v1alpha1.RevisionReady, "0", "") }},
 		{"replay", []string{"replay", "order-summary"}, nil},
+		{"replay-manual", []string{"replay", "order-summary", "--promotion", "Manual", "--ttl", "24h"}, nil},
+		{"replay-wrong-promotion", []string{"replay", "order-summary", "--promotion", "manual"}, nil},
+		{"replay-failed", []string{"replay", "order-summary", "--wait"}, func(w *world) {
+			w.steps = []func(){func() {
+				w.replayStatus("order-summary-20261126-120000", func(s *v1alpha1.ReplayStatus) {
+					s.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReplayNotPossible, Message: "events are gone"}}
+				})
+			}}
+		}},
+		{"replay-token", []string{"replay", "order-summary", "--token", "fix"}, nil},
+		{"replay-token-and-ttl", []string{"replay", "order-summary", "--token", "fix", "--ttl", "1h"}, nil},
+		{"abort", []string{"abort", "order-summary"}, func(w *world) {
+			w.replayed("again")
+			w.replay("once-more", v1alpha1.ReplayQueued, "Replay again of Projection order-summary goes first", nil)
+		}},
+		{"abort-named", []string{"abort", "order-summary", "--replay", "once-more"}, func(w *world) {
+			w.replayed("again")
+			w.replay("once-more", v1alpha1.ReplayQueued, "Replay again of Projection order-summary goes first", nil)
+		}},
+		{"abort-unknown", []string{"abort", "order-summary", "--replay", "other"}, func(w *world) { w.replayed("again") }},
+		{"abort-nothing", []string{"abort", "order-summary"}, func(w *world) {
+			w.replay("done", v1alpha1.ReplayComplete, "", func(s *v1alpha1.ReplayStatus) {
+				s.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}}
+			})
+		}},
+		{"abort-spec", []string{"abort", "order-summary"}, func(w *world) { w.building(v1alpha1.RevisionBuilding, ">1M", "") }},
+		{"abort-token", []string{"abort", "order-summary"}, func(w *world) {
+			w.building(v1alpha1.RevisionBuilding, ">1M", "")
+			w.status(func(s *v1alpha1.ProjectionStatus) { s.Revisions[0].Attempt = "fix" })
+			w.spec(func(s *v1alpha1.ProjectionSpec) { s.ReplayToken = "fix" })
+		}},
+		{"promote-replay", []string{"promote", "order-summary"}, func(w *world) {
+			w.building(v1alpha1.RevisionReady, "0", "it waits to be promoted")
+			w.status(func(s *v1alpha1.ProjectionStatus) { s.Revisions[0].Reason = v1alpha1.ReasonAwaitingPromotion })
+		}},
+		{"status-replay", []string{"status", "order-summary"}, func(w *world) {
+			w.replayed("again")
+			w.replay("once-more", v1alpha1.ReplayQueued, "Replay again of Projection order-summary goes first", nil)
+		}},
+		{"revisions-replay", []string{"revisions", "order-summary"}, func(w *world) { w.replayed("again") }},
 		{"replay-again", []string{"replay", "order-summary", "--token", "once"}, func(w *world) { w.spec(func(s *v1alpha1.ProjectionSpec) { s.ReplayToken = "once" }) }},
-		{"replay-watch", []string{"replay", "order-summary", "--token", "fix", "--watch"}, func(w *world) {
+		{"replay-watch", []string{"replay", "order-summary", "--watch"}, func(w *world) {
 			w.pod("order-summary-a", w.active.Revision, 12, partition(0, 6000000, 6000000), partition(1, 6000000, 6000014), partition(2, 6000000, 6000000))
 			figures := func(position int64) func() {
 				return func() {
@@ -306,7 +396,7 @@ func TestClusterScreens(t *testing.T) {
 			w.steps = []func(){
 				func() {
 					w.building(v1alpha1.RevisionBuilding, ">1M", "")
-					w.status(func(s *v1alpha1.ProjectionStatus) { s.Revisions[0].Attempt = "fix" })
+					w.status(func(s *v1alpha1.ProjectionStatus) { s.Revisions[0].Attempt = "u-again" })
 				},
 				figures(3800000), figures(3810000), figures(5990000),
 				func() {
@@ -315,6 +405,11 @@ func TestClusterScreens(t *testing.T) {
 					})
 				},
 				w.promoted,
+				func() {
+					w.replayStatus("order-summary-20261126-120000", func(s *v1alpha1.ReplayStatus) {
+						s.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}}
+					})
+				},
 			}
 		}},
 		{"plan-cluster", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {

@@ -73,7 +73,7 @@ func newRoot(name string, env *environment, p *output.Printer) *cobra.Command {
 		Long: "Check, test, run and explain projections without a cluster, and roll them out in one.\n\n" +
 			"Commands for development read manifests of EventBroker, EventTopic, ReadStore and Projection from files and\n" +
 			"directories, and ask no API server. Commands for roll-outs read Projections of a cluster, and act by setting\n" +
-			"fields of their specs alone.\n\n" + exitCodes,
+			"fields of their specs, and by making and deleting Replays.\n\n" + exitCodes,
 		Version:      version,
 		SilenceUsage: true, SilenceErrors: true,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: name},
@@ -89,6 +89,7 @@ func newRoot(name string, env *environment, p *output.Printer) *cobra.Command {
 	}
 	for _, cmd := range []*cobra.Command{
 		planCommand(env, p), statusCommand(env, p), revisionsCommand(env, p), promoteCommand(env, p), rollbackCommand(env, p), replayCommand(env, p),
+		abortCommand(env, p),
 	} {
 		cmd.GroupID = groupRollout
 		root.AddCommand(cmd)

@@ -63,9 +63,18 @@ func MayWrite(o *Observation) bool { return probedStore(o).Status == metav1.Cond
 // Incomplete says which events a revision that is built now would lack, "" if
 // none. What compaction removes is nothing that its rows could depend on: the ordering rule sees to that.
 func Incomplete(c *contract.Contract, topics map[string]*v1alpha1.EventTopic) string {
-	var out []string
+	names := make([]string, len(c.Topics))
 	for i := range c.Topics {
-		t := topics[c.Topics[i].Name]
+		names[i] = c.Topics[i].Name
+	}
+	return Missing(names, topics)
+}
+
+// Missing says which events of topics are gone, "" if none.
+func Missing(names []string, topics map[string]*v1alpha1.EventTopic) string {
+	var out []string
+	for _, name := range names {
+		t := topics[name]
 		if t == nil {
 			continue
 		}
@@ -92,6 +101,9 @@ func Projection(o *Observation) v1alpha1.ProjectionStatus {
 		Status:             word(v),
 		Partitions:         partitions,
 		Replicas:           ptr.To[int32](0),
+	}
+	if s := o.Rollout.Say; s != nil && s.Replay != "" && v.Ready == metav1.ConditionTrue {
+		out.Status = v1alpha1.StatusRebuilding
 	}
 	if c := o.Spec.Contract; c != nil {
 		out.TargetRevision, out.DataHash = c.Revision, c.DataHash

@@ -22,11 +22,22 @@ import (
 // of them: what needs a human first, then what is waited for, then how far it is.
 // Where the newest spec is on its way, what is wrong with the revision that
 // readers see comes after it: that may be what it mends.
+//
+// A Replay that is under way is nothing that is wrong: readers see the newest spec meanwhile.
 func verdict(o *Observation, src, st Fact) Verdict {
+	say := o.Rollout.Say
+	if say == nil || say.Replay == "" {
+		return inEffect(o, src, st, say)
+	}
+	v := inEffect(o, src, st, nil)
+	v.Message = joined(v.Message, fmt.Sprintf("Replay %s: %s", say.Replay, say.Message))
+	return v
+}
+
+func inEffect(o *Observation, src, st Fact, say *rollout.Say) Verdict {
 	if o.Blocked != nil {
 		return *o.Blocked
 	}
-	say := o.Rollout.Say
 	halted, isHalted := stopped(o)
 	if isHalted && say == nil {
 		return halted

@@ -55,6 +55,9 @@ type Snapshot struct {
 	// Expected is the number of partitions per topic, as projectors last saw it at the broker.
 	Expected   map[string]int32
 	Partitions []Partition
+	// perSecond is what was measured over the last minute, where it was.
+	perSecond float64
+	measured  bool
 	// Build is a bulk build under way, nil if no pod tells of one.
 	Build *contract.BuildStatus
 }
@@ -73,6 +76,8 @@ type memory struct {
 	once     map[PartitionKey]bool
 	last     *Snapshot
 	lastAt   time.Time
+	// samples are those of the last minute, oldest first.
+	samples []sample
 }
 
 // NewTracker makes an empty Tracker.
@@ -90,6 +95,17 @@ func (t *Tracker) Keep(key types.NamespacedName, revisions []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	maps.DeleteFunc(t.items[key], func(revision string, _ *memory) bool { return !slices.Contains(revisions, revision) })
+}
+
+// Last is what is remembered of a revision's pods, without asking them; nothing is heard where that is too long ago.
+func (t *Tracker) Last(key types.NamespacedName, revision string, now time.Time) Snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m := t.items[key][revision]
+	if m == nil || m.last == nil || now.Sub(m.lastAt) > keepAnswer {
+		return Snapshot{}
+	}
+	return *m.last
 }
 
 // Merge puts answers together with what is remembered.
@@ -116,6 +132,7 @@ func (t *Tracker) Merge(key types.NamespacedName, uid types.UID, revision string
 	}
 	m.remember(s.Partitions, now)
 	s.Partitions = m.age(m.complete(s), now)
+	m.measure(&s, now)
 	m.last, m.lastAt = &s, now
 	return s
 }

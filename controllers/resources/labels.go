@@ -45,8 +45,10 @@ const (
 	// AnnotationIncarnation on Jobs is the UID of the ControllerRevision that they were made for: a revision that was
 	// dropped and is built again knows nothing of what was done before.
 	AnnotationIncarnation = "projectionist.dev/revision-uid"
-	// AnnotationAttempts on ControllerRevisions is a JSON list of the replayTokens that count as done.
+	// AnnotationAttempts on ControllerRevisions is a JSON list of the replayTokens and UIDs of Replays that count as done,
+	// AnnotationReplay the name of the Replay that asked for it.
 	AnnotationAttempts = contract.AnnotationAttempts
+	AnnotationReplay   = "projectionist.dev/replay"
 	// AnnotationAsked on ControllerRevisions is the sequence that a promote of the revision would bring, written down before
 	// it is asked for; on Jobs, the highest that was written down when they were made. An answer of a Job that did not know
 	// of the promote does not say what readers see.

@@ -27,8 +27,10 @@ type Revision struct {
 	Number int64
 	// Role is the value of LabelRole; empty: none.
 	Role string
-	// Attempts are the replayTokens that count as done once it is there.
+	// Attempts are the replayTokens and UIDs of Replays that count as done once it is there.
 	Attempts []string
+	// Replay is the name of the Replay that asked for it; empty: none did.
+	Replay string
 }
 
 // Build gives the ControllerRevision. Its data never changes.
@@ -57,7 +59,10 @@ func (r Revision) Build() (*appsv1.ControllerRevision, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Annotations = map[string]string{AnnotationAttempts: string(list)}
+		metav1.SetMetaDataAnnotation(&out.ObjectMeta, AnnotationAttempts, string(list))
+	}
+	if r.Replay != "" {
+		metav1.SetMetaDataAnnotation(&out.ObjectMeta, AnnotationReplay, r.Replay)
 	}
 	return out, nil
 }
@@ -68,20 +73,20 @@ func Asked(o metav1.Object) int64 {
 	return sequence
 }
 
-// Recorded reads what a ControllerRevision was built from.
-func Recorded(o *appsv1.ControllerRevision) (*contract.Contract, []string, error) {
+// Recorded reads what a ControllerRevision was built from: its Contract, Attempts and Replay.
+func Recorded(o *appsv1.ControllerRevision) (Revision, error) {
 	c := new(contract.Contract)
 	if err := json.Unmarshal(o.Data.Raw, c); err != nil {
-		return nil, nil, fmt.Errorf("ControllerRevision %s holds no contract: %w", o.Name, err)
+		return Revision{}, fmt.Errorf("ControllerRevision %s holds no contract: %w", o.Name, err)
 	}
 	if c.Revision != o.Labels[LabelRevision] {
-		return nil, nil, fmt.Errorf("ControllerRevision %s holds the contract of another revision", o.Name)
+		return Revision{}, fmt.Errorf("ControllerRevision %s holds the contract of another revision", o.Name)
 	}
-	var attempts []string
+	out := Revision{Contract: c, Replay: o.Annotations[AnnotationReplay]}
 	if list := o.Annotations[AnnotationAttempts]; list != "" {
-		if err := json.Unmarshal([]byte(list), &attempts); err != nil {
-			return nil, nil, fmt.Errorf("ControllerRevision %s: annotation %s is no list: %w", o.Name, AnnotationAttempts, err)
+		if err := json.Unmarshal([]byte(list), &out.Attempts); err != nil {
+			return Revision{}, fmt.Errorf("ControllerRevision %s: annotation %s is no list: %w", o.Name, AnnotationAttempts, err)
 		}
 	}
-	return c, attempts, nil
+	return out, nil
 }

@@ -17,7 +17,7 @@ import (
 
 // Subject is what is checked of a resource.
 type Subject struct {
-	// Kind is EventBroker, EventTopic, ReadStore or Projection.
+	// Kind is EventBroker, EventTopic, ReadStore, Projection or Replay.
 	Kind               string
 	Generation         int64
 	ObservedGeneration int64
@@ -30,13 +30,17 @@ var required = map[string][]string{
 	"EventTopic":  {"Ready", "ReplayPossible"},
 	"ReadStore":   {"Ready"},
 	"Projection":  {"Ready", "Available", "SpecAccepted", "SourceReady", "StoreReady"},
+	"Replay":      {"Ready"},
 }
 
 // optional are the conditions of a resource that declares what they are about.
 var optional = map[string][]string{"EventBroker": {"SchemaRegistryReady"}}
 
-// passing are the conditions that are there only while they are True.
-var passing = []string{"Reconciling", "Stalled"}
+// passing are the conditions that are there only while they are True; those of ends only a Replay has.
+var (
+	passing = []string{"Reconciling", "Stalled"}
+	ends    = []string{"Complete", "Failed", "Suspended"}
+)
 
 var camelCase = regexp.MustCompile("^[A-Z][A-Za-z0-9]*$")
 
@@ -48,6 +52,10 @@ func Check(s Subject) []string {
 	report := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
 	if s.ObservedGeneration != s.Generation {
 		report("observedGeneration is %d, generation is %d", s.ObservedGeneration, s.Generation)
+	}
+	passing := slices.Clone(passing)
+	if s.Kind == "Replay" {
+		passing = append(passing, ends...)
 	}
 	known := slices.Concat(required[s.Kind], optional[s.Kind], passing)
 	seen := map[string]metav1.Condition{}
@@ -85,7 +93,34 @@ func Check(s Subject) []string {
 			report("%s is %s: it must be True or absent", t, c.Status)
 		}
 	}
+	if s.Kind == "Replay" {
+		bad = append(bad, ending(seen)...)
+	}
 	return append(bad, combination(seen)...)
+}
+
+// ending checks what a Replay says of its end against Ready.
+func ending(seen map[string]metav1.Condition) []string {
+	var bad []string
+	var all []string
+	for _, t := range ends {
+		if c, ok := seen[t]; ok {
+			all = append(all, t)
+			if c.Reason != seen["Ready"].Reason {
+				bad = append(bad, fmt.Sprintf("%s says %s, Ready says %s", t, c.Reason, seen["Ready"].Reason))
+			}
+		}
+	}
+	if len(all) > 1 {
+		bad = append(bad, fmt.Sprintf("it is %v at once", all))
+	}
+	_, complete := seen["Complete"]
+	_, failed := seen["Failed"]
+	_, stalled := seen["Stalled"]
+	if complete != (seen["Ready"].Status == metav1.ConditionTrue) || (failed && !stalled) {
+		bad = append(bad, fmt.Sprintf("Ready=%s with Complete=%t Failed=%t Stalled=%t", seen["Ready"].Status, complete, failed, stalled))
+	}
+	return bad
 }
 
 // combination checks Ready, Reconciling and Stalled against each other, and

@@ -141,6 +141,15 @@ spec:
       key: {id: event.id}
       set: {v: event.v}
 `,
+	"Replay": `
+apiVersion: cqrs.projectionist.dev/v1alpha1
+kind: Replay
+metadata: {name: again}
+spec:
+  projectionRef: {name: summary}
+  promotion: Manual
+  ttlSecondsAfterFinished: 60
+`,
 }
 
 var refused = []struct {
@@ -229,6 +238,12 @@ var refused = []struct {
 	{"on is true in YAML", "Projection", []string{"      set:", "      on: orders\n      set:"}, "unknown field"},
 	{"onAbsent", "Projection", []string{"      set:", "      onAbsent: Fail\n      set:"}, `supported values: "Create", "Ignore"`},
 	{"replicas", "Projection", []string{"  storeRef:", "  projector: {replicas: 0}\n  storeRef:"}, "greater than or equal to 1"},
+	{"a Replay of nothing", "Replay", []string{"  projectionRef: {name: summary}\n", ""}, "spec.projectionRef: Required value"},
+	{"a Replay of another namespace", "Replay", []string{"{name: summary}", "{name: other/summary}"}, "should match"},
+	{"who promotes a Replay", "Replay", []string{"Manual", "Never"}, `supported values: "Automatic", "Manual"`},
+	{"a Replay that ended before it began", "Replay", []string{"ttlSecondsAfterFinished: 60", "ttlSecondsAfterFinished: -1"}, "greater than or equal to 0"},
+	{"where a Replay begins is not in this release", "Replay", []string{"  promotion:", "  from: {earliest: {}}\n  promotion:"}, `unknown field "spec.from"`},
+	{"which keys is not in this release", "Replay", []string{"  promotion:", "  keys: [{order_id: a}]\n  promotion:"}, `unknown field "spec.keys"`},
 	{"what is not in this release", "Projection", []string{"  storeRef:", "  errors: {policy: DeadLetter}\n  storeRef:"}, `unknown field "spec.errors"`},
 	{"a strategy", "Projection", []string{"  storeRef:", "  rollout: {strategy: Recreate}\n  storeRef:"}, `supported values: "BlueGreen", "InPlace"`},
 	{"in place, and something kept", "Projection", []string{"  storeRef:", "  rollout: {strategy: InPlace, keepRevisions: 1}\n  storeRef:"}, "strategy InPlace keeps no revision after the switch"},
@@ -328,5 +343,24 @@ func testImmutable(ctx context.Context, t *testing.T, c client.Client) {
 	p.Spec.StoreRef.Name = "other"
 	if err := c.Update(ctx, p); err == nil || !strings.Contains(err.Error(), "make a new Projection") {
 		t.Errorf("the store was changed: %v", err)
+	}
+	for name, edit := range map[string]func(*v1alpha1.ReplaySpec){
+		"projectionRef":           func(s *v1alpha1.ReplaySpec) { s.ProjectionRef.Name = "other" },
+		"promotion":               func(s *v1alpha1.ReplaySpec) { s.Promotion = v1alpha1.PromotionAutomatic },
+		"no promotion":            func(s *v1alpha1.ReplaySpec) { s.Promotion = "" },
+		"ttlSecondsAfterFinished": func(s *v1alpha1.ReplaySpec) { s.TTLSecondsAfterFinished = nil },
+	} {
+		o := &v1alpha1.Replay{}
+		text := strings.Replace(bases["Replay"], "name: again", "name: "+strings.ToLower(strings.ReplaceAll(name, " ", "-")), 1)
+		create(ctx, t, c, text, o)
+		suspend := true
+		o.Spec.Suspend = &suspend
+		if err := c.Update(ctx, o); err != nil {
+			t.Errorf("suspend cannot be changed: %v", err)
+		}
+		edit(&o.Spec)
+		if err := c.Update(ctx, o); err == nil || !strings.Contains(err.Error(), "a Replay asks once: only suspend can be changed") {
+			t.Errorf("%s was changed: %v", name, err)
+		}
 	}
 }

@@ -52,6 +52,8 @@ func TestCopiedProjectionsCompile(t *testing.T) {
 			p := projection{document: d, dir: dir}
 			err = yaml.UnmarshalStrict(d.text, &p.obj)
 			projections = append(projections, p)
+		case "Replay":
+			err = yaml.UnmarshalStrict(d.text, &v1alpha1.Replay{})
 		default:
 			t.Errorf("%s: unknown kind %q", d.where, kind.Kind)
 		}

@@ -31,7 +31,7 @@ func TestSize(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	want := map[string]string{"EventBroker": "evb", "EventTopic": "evt", "ReadStore": "rstore", "Projection": "proj"}
+	want := map[string]string{"EventBroker": "evb", "EventTopic": "evt", "ReadStore": "rstore", "Projection": "proj", "Replay": "rpl"}
 	crds := readCRDs(t)
 	if len(crds) != len(want) {
 		t.Errorf("%d CRDs, want %d", len(crds), len(want))

@@ -206,6 +206,10 @@ func (n *space) projection(name string) *v1alpha1.Projection {
 	return &v1alpha1.Projection{ObjectMeta: n.meta(name)}
 }
 
+func (n *space) replay(name string) *v1alpha1.Replay {
+	return &v1alpha1.Replay{ObjectMeta: n.meta(name)}
+}
+
 func (n *space) broker(name string) *v1alpha1.EventBroker {
 	return &v1alpha1.EventBroker{ObjectMeta: n.meta(name)}
 }
@@ -283,6 +287,8 @@ func conditions(o client.Object) (generation int64, observed int64, all []metav1
 	case *v1alpha1.ReadStore:
 		return k.Generation, read(k.Status.ObservedGeneration), k.Status.Conditions
 	case *v1alpha1.Projection:
+		return k.Generation, read(k.Status.ObservedGeneration), k.Status.Conditions
+	case *v1alpha1.Replay:
 		return k.Generation, read(k.Status.ObservedGeneration), k.Status.Conditions
 	}
 	panic(fmt.Sprintf("%T has no conditions", o))

@@ -96,7 +96,7 @@ func onlyLag(before, after *v1alpha1.Projection) bool {
 // watched are lists of our kinds and of all that the operator makes.
 func watched() []client.ObjectList {
 	return []client.ObjectList{
-		&v1alpha1.EventBrokerList{}, &v1alpha1.EventTopicList{}, &v1alpha1.ReadStoreList{}, &v1alpha1.ProjectionList{},
+		&v1alpha1.EventBrokerList{}, &v1alpha1.EventTopicList{}, &v1alpha1.ReadStoreList{}, &v1alpha1.ProjectionList{}, &v1alpha1.ReplayList{},
 		&batchv1.JobList{}, &appsv1.DeploymentList{}, &appsv1.ReplicaSetList{}, &corev1.PodList{}, &corev1.ConfigMapList{},
 		&corev1.ServiceList{}, &corev1.ServiceAccountList{}, &policyv1.PodDisruptionBudgetList{},
 	}

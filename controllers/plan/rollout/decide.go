@@ -20,6 +20,8 @@ import (
 type Decision struct {
 	// Active is what readers see, as far as is known; Target what the newest spec asks for; Wanted what readers should see.
 	Active, Target, Wanted string
+	// Attempt is the attempt of the target where that is to be made.
+	Attempt string
 	// Record are the ControllerRevisions to be made, Forget those to be deleted; Roles are the labels of the others.
 	Record []Record
 	Forget []string
@@ -44,12 +46,16 @@ type Record struct {
 	Attempts []string
 	// Role is RoleCandidate where readers see another revision.
 	Role Role
+	// Replay is the name of the Replay that asked for it, empty where none did.
+	Replay string
 }
 
 // Run is a revision that is to have projectors.
 type Run struct {
 	Revision string
 	Role     Role
+	// Paused is true where it is to have none of its pods, since its Replay is suspended.
+	Paused bool
 }
 
 // Ask is an action at the store on one revision.
@@ -68,6 +74,8 @@ type decider struct {
 	unknownPin bool
 	incomplete bool
 	keptUntil  map[string]time.Time
+	// about is the revision that Say is about, empty where it is about none that is on its way.
+	about string
 }
 
 // Decide decides. Revisions that are known by the facts alone are to be in the input, too; see Known.
@@ -136,7 +144,7 @@ func (d *decider) aim() {
 		// A spec that is refused touches nothing, and a build that goes on is no exception.
 		d.out.Target = d.out.Active
 		for i := range d.Revisions {
-			if r := &d.Revisions[i]; (r.Role == RoleCandidate || r.Role == RoleReady) && !r.Discarding {
+			if r := &d.Revisions[i]; (r.Role == RoleCandidate || r.Role == RoleReady) && !r.Discarding && !d.abandoned(r) {
 				d.out.Target = r.Name
 				break
 			}
@@ -145,6 +153,9 @@ func (d *decider) aim() {
 	}
 	if active != nil && d.fits(active) {
 		d.out.Target = active.Name
+		if d.Replay != nil && !d.replayed() {
+			d.replay(active)
+		}
 		return
 	}
 	for i := range d.Revisions {
@@ -155,7 +166,7 @@ func (d *decider) aim() {
 	}
 	fresh := *d.Newest
 	compile.Rename(&fresh, d.Token)
-	d.out.Target = fresh.Revision
+	d.out.Target, d.out.Attempt = fresh.Revision, d.Token
 	if r := d.find(fresh.Revision); r != nil && (r.Recorded || r.Discarding) {
 		return // What is left of it goes first.
 	}
@@ -181,6 +192,9 @@ func (d *decider) record(c *contract.Contract, done []string) {
 	if d.fresh == c && d.out.Active != "" && d.out.Active != c.Revision {
 		r.Role = RoleCandidate
 	}
+	if d.Replay != nil && d.Replay.UID == c.Attempt {
+		r.Replay = d.Replay.Name
+	}
 	d.out.Record = append(d.out.Record, r)
 }
 
@@ -201,7 +215,7 @@ func (d *decider) want() {
 		} else {
 			d.unknownPin = d.fresh == nil || d.fresh.Revision != pin || d.incomplete
 		}
-	case d.Rollout.Promotion != v1alpha1.PromotionManual:
+	case d.promotion() != v1alpha1.PromotionManual:
 		d.out.Wanted = d.out.Target
 	}
 	if d.out.Active == "" {
@@ -298,7 +312,7 @@ func (d *decider) run() {
 				d.out.Forget = append(d.out.Forget, r.Name)
 			}
 		case r.Deployed, d.mayStart(r):
-			d.out.Run = append(d.out.Run, Run{r.Name, role})
+			d.out.Run = append(d.out.Run, Run{r.Name, role, d.paused(r)})
 		case d.crowded(r):
 			d.wake(roomPoll)
 		}
@@ -309,7 +323,7 @@ func (d *decider) run() {
 // is prepared. The ControllerRevision comes first.
 func (d *decider) mayStart(r *Revision) bool {
 	switch {
-	case r.Contract == nil || !r.Recorded || d.queued(r) || d.held(r):
+	case r.Contract == nil || !r.Recorded || d.queued(r) || d.held(r) || d.paused(r):
 		return false
 	case d.out.Active == "":
 		return r.Name == d.out.Target
@@ -352,7 +366,7 @@ func (d *decider) ask() {
 	}
 	for i := range d.Revisions {
 		r := &d.Revisions[i]
-		if d.role(r) != RoleLeaving && !d.Suspended && !d.queued(r) && !d.held(r) && d.prepare(r) {
+		if d.role(r) != RoleLeaving && !d.Suspended && !d.queued(r) && !d.held(r) && !d.paused(r) && d.prepare(r) {
 			return
 		}
 	}

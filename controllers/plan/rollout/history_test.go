@@ -18,7 +18,7 @@ import (
 func (s *sim) settle(t *testing.T) {
 	t.Helper()
 	quiet := 0
-	for range 400 {
+	for range 800 {
 		before := s.writes
 		s.pass()
 		s.advance()
@@ -48,10 +48,11 @@ func (s *sim) verdict(t *testing.T, history string) {
 
 // Whatever happens on the way, the end is that of a projection that was made
 // with the last spec at once: the operator ends after any write, Jobs run twice, late, or without an answer, or are
-// deleted by hand, specs are edited at random.
+// deleted by hand, specs are edited and Replays made, held and deleted at random.
 func TestHistories(t *testing.T) {
 	rollout := v1alpha1.Rollout{KeepRevisions: ptr.To[int32](1), KeepSeconds: ptr.To[int32](120)}
 	const histories = 250
+	ended := map[string]int{}
 	for seed := range uint64(histories) {
 		history := fmt.Sprintf("history %d", seed)
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -68,7 +69,7 @@ func TestHistories(t *testing.T) {
 			j.mute = r.IntN(8) == 0
 		}
 		for range 60 {
-			switch r.IntN(8) {
+			switch r.IntN(12) {
 			case 0:
 				s.spec.version = fmt.Sprintf("v%d", 1+r.IntN(4))
 			case 1:
@@ -86,6 +87,22 @@ func TestHistories(t *testing.T) {
 			case 5:
 				s.crash = r.IntN(4)
 			case 6:
+				s.spec.token = []string{"", "one", "two"}[r.IntN(3)]
+			case 7:
+				s.make(fmt.Sprintf("r%d", s.made)).Spec.Promotion = []v1alpha1.Promotion{"", v1alpha1.PromotionAutomatic, v1alpha1.PromotionManual}[r.IntN(3)]
+			case 9:
+				if n := len(s.replays); n > 0 {
+					s.delete(s.replays[r.IntN(n)].Name)
+				}
+			case 10:
+				if n := len(s.replays); n > 0 {
+					s.replays[r.IntN(n)].Spec.Suspend = ptr.To(r.IntN(2) == 0)
+				}
+			case 11:
+				if s.spec.incomplete = ""; r.IntN(4) == 0 {
+					s.spec.incomplete = "EventTopic orders: the first events are gone"
+				}
+			case 8:
 				if len(s.jobs) > 0 {
 					if i := r.IntN(len(s.jobs)); len(s.jobs[i].Status.Conditions) > 0 {
 						s.jobs = slices.Delete(s.jobs, i, i+1)
@@ -102,7 +119,11 @@ func TestHistories(t *testing.T) {
 		// In the end all is well again, and the same as without any of it.
 		s.harm, s.crash = nil, -1
 		s.spec = spec{version: "v2", rollout: rollout}
+		for _, r := range s.replays {
+			r.Spec.Suspend, r.Spec.Promotion = nil, ""
+		}
 		s.settle(t)
+		s.replaysEnded()
 		s.verdict(t, history)
 		if want := "readers see v2; projectors of v2, record of v2 as active, tables of v2"; s.end() != want {
 			t.Errorf("%s ends with\n%s, want\n%s", history, s.end(), want)
@@ -110,7 +131,16 @@ func TestHistories(t *testing.T) {
 		if t.Failed() {
 			t.FailNow()
 		}
+		for _, how := range s.ended {
+			ended[how]++
+		}
 	}
+	for _, how := range []string{"Complete", "Superseded", "ReplayNotPossible"} {
+		if ended[how] < histories/10 {
+			t.Errorf("only %d Replays ended as %s: %v", ended[how], how, ended)
+		}
+	}
+	t.Log(ended)
 }
 
 func keys(s *sim) []string {

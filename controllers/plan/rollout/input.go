@@ -40,7 +40,10 @@ type Input struct {
 	Now     time.Time
 	Rollout v1alpha1.Rollout
 	// Token is spec.replayToken.
-	Token     string
+	Token string
+	// Replay is the Replay resource that is under way, nil where there is none. It is of the newest spec: one that is not is no
+	// business of a roll-out any more.
+	Replay    *Replay
 	LagTarget time.Duration
 	Suspended bool
 	// Newest is the contract of the newest spec under its first revision; nil where that was refused.
@@ -61,16 +64,27 @@ type Input struct {
 	Revisions []Revision
 }
 
+// Replay is a Replay resource that has begun.
+type Replay struct {
+	// Name is for messages, UID the attempt that it asks for.
+	Name, UID string
+	// Promotion is empty where it is that of the projection.
+	Promotion v1alpha1.Promotion
+	Suspended bool
+}
+
 // Revision is what is known of one revision.
 type Revision struct {
 	Name string
 	// Contract is what it was made with, nil where that is gone. Run is what it is to run now.
 	Contract, Run *contract.Contract
-	// Recorded is true where it has a ControllerRevision, with Role, CreatedAt and the Attempts that count as done.
+	// Recorded is true where it has a ControllerRevision, with Role, CreatedAt, Replay and the Attempts that count as done.
 	Recorded  bool
 	Role      Role
 	CreatedAt time.Time
 	Attempts  []string
+	// Replay is the name of the Replay that asked for it, empty where none did.
+	Replay string
 	// Asked is the sequence that the last promote of it would bring, written down before that was asked for; 0: none was.
 	Asked int64
 	// Deployed is true where it has a Deployment, made at DeployedAt; Pods, where a pod of it, or of an action on it, still runs.

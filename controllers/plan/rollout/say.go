@@ -5,11 +5,11 @@ package rollout
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
@@ -33,14 +33,16 @@ const (
 type Say struct {
 	Kind            Kind
 	Reason, Message string
+	// Replay is the name of the Replay that is under way where readers do see the newest spec; empty where they do not.
+	Replay string
 }
 
 func working(reason, format string, args ...any) *Say {
-	return &Say{Working, reason, fmt.Sprintf(format, args...)}
+	return &Say{Kind: Working, Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
 func stuck(reason, format string, args ...any) *Say {
-	return &Say{Stuck, reason, fmt.Sprintf(format, args...)}
+	return &Say{Kind: Stuck, Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
 func (d *decider) say() *Say {
@@ -65,6 +67,17 @@ func (d *decider) say() *Say {
 	if wanted == active {
 		next = target
 	}
+	s := d.next(next)
+	d.about = next
+	if d.replays(next) {
+		s.Replay = d.Replay.Name
+	}
+	return s
+}
+
+// next is a revision that readers do not see yet.
+func (d *decider) next(next string) *Say {
+	active := d.out.Active
 	r := d.find(next)
 	switch {
 	case r == nil:
@@ -75,13 +88,20 @@ func (d *decider) say() *Say {
 		return d.lacking(next)
 	case d.queued(r):
 		return working(v1alpha1.ReasonQueued, "%s. Readers go on with revision %s", d.queue(r), active)
+	case d.paused(r):
+		return &Say{Kind: Resting, Reason: v1alpha1.ReasonSuspended, Message: fmt.Sprintf(
+			"its spec.suspend is set: revision %s, which is built beside %s, stays as it is. Set it to false to go on", next, active)}
 	}
 	return d.progress(r)
 }
 
 func (d *decider) lacking(target string) *Say {
-	return stuck(v1alpha1.ReasonReplayNotPossible,
-		"revision %s would be built without events that are gone: %s. Readers go on with revision %s. Put the spec back, or read from a topic that has them all", target, d.Incomplete, d.out.Active)
+	what := fmt.Sprintf("revision %s would be built without events that are gone: %s. Readers go on with revision %s", target, strings.TrimRight(d.Incomplete, "."), d.out.Active)
+	if d.replays(target) {
+		// The Replay ends with this.
+		return stuck(v1alpha1.ReasonReplayNotPossible, "%s", what)
+	}
+	return stuck(v1alpha1.ReasonReplayNotPossible, "%s. Put the spec back, or read from a topic that has them all", what)
 }
 
 func (d *decider) queue(r *Revision) string {
@@ -119,8 +139,8 @@ func (d *decider) progress(r *Revision) *Say {
 		return d.promoting(r)
 	}
 	if d.ready(r) {
-		if d.Rollout.ActiveRevision != "" && d.Rollout.Promotion != v1alpha1.PromotionManual {
-			return &Say{Resting, v1alpha1.ReasonPinned, fmt.Sprintf(
+		if d.Rollout.ActiveRevision != "" && d.promotion() != v1alpha1.PromotionManual {
+			return &Say{Kind: Resting, Reason: v1alpha1.ReasonPinned, Message: fmt.Sprintf(
 				"revision %s is ready, and spec.rollout.activeRevision keeps readers on %s. Set it to %s, or remove it, to move them", r.Name, active, r.Name)}
 		}
 		return working(v1alpha1.ReasonAwaitingPromotion,
@@ -162,7 +182,7 @@ const reasonSuperseded = "Superseded"
 
 // from says what a Job's result means.
 func from(r *contract.Result, what string) *Say {
-	s := &Say{Stuck, reason(r.Reason, v1alpha1.ReasonPrepareFailed), what + ": " + strings.TrimRight(at(r.Path, r.Message), ".")}
+	s := stuck(reason(r.Reason, v1alpha1.ReasonPrepareFailed), "%s: %s", what, strings.TrimRight(at(r.Path, r.Message), "."))
 	if r.Retryable {
 		s.Kind = Working
 	}
@@ -192,7 +212,7 @@ func (d *decider) why(name string) string {
 	if r := d.find(name); r != nil {
 		to = r.Contract
 	}
-	if d.Newest == nil || name != d.out.Target || active == nil || active.Contract == nil || to == nil {
+	if d.Newest == nil || name != d.out.Target || d.replays(name) || active == nil || active.Contract == nil || to == nil {
 		return ""
 	}
 	if message := rebuilt(active.Contract, to); message != "" {
@@ -234,7 +254,7 @@ func far(s progress.Snapshot) string {
 	}
 	if s.Build != nil {
 		if text := built(s.Build); text != "" {
-			return text
+			return text + pace(s)
 		}
 	}
 	done := 0
@@ -247,31 +267,36 @@ func far(s progress.Snapshot) string {
 	if !known {
 		return fmt.Sprintf("%d of %d partitions caught up", done, len(s.Partitions))
 	}
-	return fmt.Sprintf("%d of %d partitions caught up, %s events to go", done, len(s.Partitions), count(lag))
+	out := fmt.Sprintf("%d of %d partitions caught up, %s events to go", done, len(s.Partitions), progress.Count(lag))
+	if lag > 0 {
+		out += pace(s)
+	}
+	return out
+}
+
+// pace says how fast it is, and what is left; "" while nothing is known.
+func pace(s progress.Snapshot) string {
+	out := ""
+	if rate, ok := s.Rate(); ok {
+		out = fmt.Sprintf(", %s/s", progress.Count(rate))
+	}
+	if left, ok := s.Left(); ok {
+		out += fmt.Sprintf(", about %s left", progress.Span(left))
+	}
+	return out
 }
 
 // built says how far a bulk build is; "" where nobody says.
 func built(b *contract.BuildStatus) string {
 	switch b.Phase {
 	case contract.BuildReading:
-		return fmt.Sprintf("in bulk, %s of %s events read", count(b.Events), count(b.Of))
+		return fmt.Sprintf("in bulk, %s of %s events read", progress.Count(b.Events), progress.Count(b.Of))
 	case contract.BuildWriting:
-		return fmt.Sprintf("in bulk, all %s events read, rows are being written", count(b.Of))
+		return fmt.Sprintf("in bulk, all %s events read, rows are being written", progress.Count(b.Of))
 	case contract.BuildIndexing:
-		return fmt.Sprintf("in bulk, all %s events read, indexes are being made", count(b.Of))
+		return fmt.Sprintf("in bulk, all %s events read, indexes are being made", progress.Count(b.Of))
 	}
 	return ""
-}
-
-// count writes a number as people read it.
-func count(n int64) string {
-	switch {
-	case n < 10_000:
-		return strconv.FormatInt(n, 10)
-	case n < 1_000_000:
-		return fmt.Sprintf("%dk", n/1000)
-	}
-	return fmt.Sprintf("%.1fM", float64(n)/1e6)
 }
 
 func (d *decider) names() string {
@@ -304,11 +329,30 @@ func (d *decider) statuses() {
 			s.Lag = progress.Bucket(lag)
 		}
 		s.CreatedAt = seconds(r.CreatedAt)
+		d.onTheWay(r, &s)
 		if f := d.Facts.Find(r.Name); f != nil {
 			s.PromotedAt = seconds(f.PromotedAt)
 		}
 		s.KeptUntil = seconds(d.keptUntil[r.Name])
 		d.out.Revisions = append(d.out.Revisions, s)
+	}
+}
+
+// onTheWay says of a revision that readers do not see yet how far it is and why.
+func (d *decider) onTheWay(r *Revision, s *v1alpha1.RevisionStatus) {
+	if s.State == v1alpha1.RevisionBuilding {
+		s.Progress = r.Progress.Figures()
+	}
+	say := d.out.Say
+	if say == nil || d.about != r.Name {
+		return
+	}
+	s.Reason = say.Reason
+	if say.Kind == Stuck {
+		s.Stalled = ptr.To(true)
+	}
+	if say.Replay != "" {
+		s.Message = clip(say.Message)
 	}
 }
 
@@ -344,6 +388,8 @@ func (d *decider) state(r *Revision) string {
 		return v1alpha1.RevisionActive
 	case d.queued(r):
 		return v1alpha1.RevisionQueued
+	case d.paused(r):
+		return v1alpha1.RevisionSuspended
 	case !r.Prepare.OK() || !r.Deployed:
 		return v1alpha1.RevisionPreparing
 	case d.ready(r):

@@ -54,11 +54,13 @@ type simRecord struct {
 	attempts []string
 	role     Role
 	created  time.Time
+	replay   string
 	asked    int64
 }
 
 type simDeployment struct {
 	created time.Time
+	paused  bool
 	// left is how many ticks it takes to catch up.
 	left int
 }
@@ -93,6 +95,7 @@ type sim struct {
 	effects       map[int64]int
 	bad           []string
 	last          Decision
+	simReplays
 }
 
 const tickLength = 10 * time.Second
@@ -101,7 +104,7 @@ func newSim(s spec) *sim {
 	return &sim{
 		now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), spec: s, crash: -1,
 		records: map[string]*simRecord{}, deployments: map[string]*simDeployment{}, pods: map[string]int{}, build: map[string]int{},
-		running: map[string]bool{}, effects: map[int64]int{},
+		running: map[string]bool{}, effects: map[int64]int{}, simReplays: simReplays{shown: map[string]bool{}},
 	}
 }
 
@@ -128,6 +131,7 @@ func (s *sim) check() {
 	} else if s.running[s.book.Active] && s.book.Active != "" {
 		s.bad = append(s.bad, fmt.Sprintf("tick %d: readers see %s, which has no projectors", s.tick, s.book.Active))
 	}
+	s.checkReplays()
 	if s.book.Active != "" && s.book.Find(s.book.Active) == nil {
 		s.bad = append(s.bad, fmt.Sprintf("tick %d: readers see %s, which has no tables", s.tick, s.book.Active))
 	}
@@ -146,6 +150,7 @@ func (s *sim) input() (Input, []*batchv1.Job) {
 	if !s.spec.refused {
 		in.Newest = contractOf(s.spec.version)
 	}
+	in.Replay = s.underWay(in.Newest)
 	names := slices.Sorted(maps.Keys(s.records))
 	for name := range s.deployments {
 		if !slices.Contains(names, name) {
@@ -162,6 +167,7 @@ func (s *sim) input() (Input, []*batchv1.Job) {
 		if rec := s.records[name]; rec != nil {
 			uid = rec.uid
 			r.Recorded, r.Contract, r.Attempts, r.Role, r.CreatedAt, r.Asked = true, rec.contract, rec.attempts, rec.role, rec.created, rec.asked
+			r.Replay = rec.replay
 		}
 		if d := s.deployments[name]; d != nil {
 			r.Deployed, r.DeployedAt, r.Pods = true, d.created, true
@@ -214,7 +220,7 @@ func (s *sim) inputs(a contract.Action, name, uid string, facts *contract.Revisi
 func (s *sim) progress(name string, d *simDeployment) progress.Snapshot {
 	p := progress.Partition{PartitionStatus: contract.PartitionStatus{Topic: "orders", UpdatedAt: s.now}, Owned: true, Known: true}
 	switch {
-	case s.book.Find(name) == nil:
+	case s.book.Find(name) == nil, d.paused:
 		return progress.Snapshot{}
 	case d.left < 0:
 		p.Stopped = &contract.Stop{Position: "7", Reason: "HandlerError", Message: "m"}
@@ -238,14 +244,15 @@ func (s *sim) pass() {
 			}
 		}
 	}()
+	s.replayPass()
 	in, orphans := s.input()
 	d := Decide(in)
-	s.last = d
+	s.last, s.known = d, in.Facts != nil
 	for _, r := range d.Record {
 		if s.records[r.Contract.Revision] == nil {
 			s.write(func() {
 				s.serial++
-				s.records[r.Contract.Revision] = &simRecord{uid: fmt.Sprintf("uid-%d", s.serial), contract: r.Contract, attempts: r.Attempts, role: r.Role, created: s.now}
+				s.records[r.Contract.Revision] = &simRecord{uid: fmt.Sprintf("uid-%d", s.serial), contract: r.Contract, attempts: r.Attempts, role: r.Role, created: s.now, replay: r.Replay}
 			})
 		}
 	}
@@ -274,8 +281,13 @@ func (s *sim) pass() {
 		i := slices.IndexFunc(in.Revisions, func(r Revision) bool { return r.Name == run.Revision })
 		if in.Revisions[i].Prepare.OK() && s.deployments[run.Revision] == nil {
 			s.write(func() {
-				s.deployments[run.Revision] = &simDeployment{s.now, s.build[in.Revisions[i].Contract.Models[0].Handlers[0].Add["total"]]}
+				s.deployments[run.Revision] = &simDeployment{s.now, false, s.build[in.Revisions[i].Contract.Models[0].Handlers[0].Add["total"]]}
 			})
+		}
+	}
+	for _, run := range d.Run {
+		if d := s.deployments[run.Revision]; d != nil && d.paused != run.Paused {
+			s.write(func() { d.paused = run.Paused })
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.deployments)) {
@@ -286,6 +298,7 @@ func (s *sim) pass() {
 	for _, name := range d.Forget {
 		s.write(func() { delete(s.records, name) })
 	}
+	s.observed()
 }
 
 func (s *sim) remove(name string) {
@@ -411,7 +424,7 @@ func (s *sim) advance() {
 		}
 	}
 	for name, d := range s.deployments {
-		if d.left > 0 && s.book.Find(name) != nil {
+		if d.left > 0 && !d.paused && s.book.Find(name) != nil {
 			d.left--
 		}
 	}

@@ -62,11 +62,14 @@ func (x *transcript) line() string {
 	says := "; ready"
 	if d.Say != nil {
 		says = "; " + d.Say.Reason
+		if d.Say.Replay != "" {
+			says += " of " + d.Say.Replay
+		}
 		if d.Say.Kind == Stuck {
 			says += " (stuck)"
 		}
 	}
-	return fmt.Sprintf("readers see %s at %d: %s%s%s", x.name(s.book.Active), s.book.Sequence, strings.Join(parts, ", "), ask, says)
+	return fmt.Sprintf("readers see %s at %d: %s%s%s%s", x.name(s.book.Active), s.book.Sequence, strings.Join(parts, ", "), ask, says, s.replayLine())
 }
 
 // name is a revision by what it is made of.
@@ -75,7 +78,7 @@ func (x *transcript) name(revision string) string {
 		if rec.contract.Revision == revision {
 			name := rec.contract.Models[0].Handlers[0].Add["total"]
 			if rec.contract.Attempt != "" {
-				name += "/" + rec.contract.Attempt
+				name += "/" + strings.TrimPrefix(rec.contract.Attempt, "uid-")
 			}
 			return name
 		}
@@ -162,6 +165,121 @@ func TestTranscripts(t *testing.T) {
 			x.run(4)
 			x.s.spec.token = "one"
 			x.run(4)
+		},
+		"replay": func(x *transcript) {
+			x.run(4)
+			x.note("kubectl apply: a Replay, kept for two minutes once it has ended")
+			x.s.build["v1"] = 3
+			x.s.make("again").Spec.TTLSecondsAfterFinished = ptr.To[int32](120)
+			x.run(24)
+		},
+		"replay-manual": func(x *transcript) {
+			x.run(4)
+			x.s.make("again").Spec.Promotion = v1alpha1.PromotionManual
+			x.run(8)
+			x.note("kubectl projection promote")
+			x.s.spec.rollout.ActiveRevision = x.s.last.Target
+			x.run(10)
+			x.note("no activeRevision")
+			x.s.spec.rollout.ActiveRevision = ""
+			x.run(10)
+		},
+		"replay-of-a-manual-projection": func(x *transcript) {
+			x.s.spec.rollout.Promotion = v1alpha1.PromotionManual
+			x.run(4)
+			x.s.make("again").Spec.Promotion = v1alpha1.PromotionAutomatic
+			x.run(20)
+		},
+		"replay-suspended": func(x *transcript) {
+			x.run(4)
+			x.note("suspended before it begins: the next one goes first")
+			x.s.make("one").Spec.Suspend = ptr.To(true)
+			x.s.make("two")
+			x.run(10)
+			x.note("it may begin, takes eight ticks, and is suspended on the way")
+			x.s.build["v1"] = 8
+			x.s.find("one").Spec.Suspend = ptr.To(false)
+			x.run(8)
+			x.s.find("one").Spec.Suspend = ptr.To(true)
+			x.run(15)
+			x.note("it goes on")
+			x.s.find("one").Spec.Suspend = nil
+			x.run(15)
+		},
+		"replay-superseded": func(x *transcript) {
+			x.run(4)
+			x.s.build["v1"] = 20
+			x.s.make("again")
+			x.run(6)
+			x.note("the fold is changed")
+			x.s.spec.version = "v2"
+			x.run(20)
+		},
+		"replay-and-a-token": func(x *transcript) {
+			x.run(4)
+			x.s.build["v1"] = 5
+			x.s.make("again")
+			x.run(6)
+			x.note("replayToken is set meanwhile")
+			x.s.spec.token = "one"
+			x.run(20)
+		},
+		"replay-after-a-token": func(x *transcript) {
+			x.run(4)
+			x.s.spec.token = "one"
+			x.run(6)
+			x.note("a Replay: the token that is still there asks for nothing more afterwards")
+			x.s.make("again")
+			x.run(20)
+		},
+		"replay-deleted": func(x *transcript) {
+			x.run(4)
+			x.s.build["v1"] = 20
+			x.s.make("again")
+			x.run(6)
+			x.note("kubectl delete, while the newest spec is refused")
+			x.s.spec.refused = true
+			x.s.delete("again")
+			x.run(10)
+		},
+		"replay-queue": func(x *transcript) {
+			x.run(4)
+			x.s.build["v1"] = 2
+			x.s.make("one")
+			x.run(2)
+			x.s.make("two")
+			x.run(20)
+		},
+		"replay-waits-for-a-change": func(x *transcript) {
+			x.run(4)
+			x.s.spec.version, x.s.build["v2"] = "v2", 5
+			x.run(2)
+			x.s.make("again")
+			x.run(25)
+		},
+		"replay-not-possible": func(x *transcript) {
+			x.run(4)
+			x.s.spec.incomplete = "EventTopic orders: the first events are gone"
+			x.s.make("again")
+			x.run(4)
+		},
+		"replay-not-possible-any-more": func(x *transcript) {
+			x.run(4)
+			x.s.ahead = 1
+			x.s.make("again")
+			x.run(6)
+			x.note("events are deleted while it waits for its place")
+			x.s.spec.incomplete = "EventTopic orders: the first events are gone"
+			x.run(8)
+		},
+		"replay-that-stops": func(x *transcript) {
+			x.run(4)
+			x.s.build["v1"] = -1
+			x.s.make("again")
+			x.run(10)
+			x.note("kubectl projection abort")
+			x.s.delete("again")
+			x.run(10)
 		},
 		"readers-would-break": func(x *transcript) {
 			x.run(4)

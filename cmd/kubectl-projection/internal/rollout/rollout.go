@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract/change"
@@ -43,6 +42,12 @@ func Promote(p *v1alpha1.Projection, revision string) (*Decision, error) {
 	}
 	spec := change.Defaulted(p.Spec.Rollout)
 	newest := r.Name == p.Status.TargetRevision
+	if newest && r.Reason == v1alpha1.ReasonAwaitingPromotion && spec.Promotion == v1alpha1.PromotionAutomatic {
+		// Its Replay says so, not the projection: a pin is the one way, and stands in that of later specs.
+		d := pin(p, r)
+		d.Warnings = append(d.Warnings, "remove rollout.activeRevision again once readers have moved: later specs are built, and not shown, as long as it is set")
+		return d, nil
+	}
 	if newest && spec.Promotion == v1alpha1.PromotionAutomatic {
 		if spec.ActiveRevision == "" || spec.ActiveRevision == r.Name {
 			return nil, fmt.Errorf("%s: revision %s is promoted without being asked (rollout.promotion is Automatic)%s", title(p), r.Name, because(r))
@@ -89,42 +94,6 @@ func Rollback(p *v1alpha1.Projection, revision string) (*Decision, error) {
 
 func later(a, b *v1alpha1.RevisionStatus) bool {
 	return a.PromotedAt != nil && (b.PromotedAt == nil || a.PromotedAt.After(b.PromotedAt.Time))
-}
-
-// Replay asks for a rebuild from the log; an empty token is made from the time.
-func Replay(p *v1alpha1.Projection, token string, now time.Time) (*Decision, error) {
-	if token == "" {
-		token = now.UTC().Format(time.RFC3339)
-	}
-	const longest = 128
-	if len(token) > longest {
-		return nil, fmt.Errorf("--token has %d characters; at most %d are taken", len(token), longest)
-	}
-	used := token == p.Spec.ReplayToken || slices.ContainsFunc(p.Status.Revisions, func(r v1alpha1.RevisionStatus) bool { return r.Attempt == token })
-	if used {
-		return nil, fmt.Errorf("%s was rebuilt with token %q before: each token asks for one rebuild; give another one", title(p), token)
-	}
-	for _, c := range p.Status.Conditions {
-		if c.Type == v1alpha1.ConditionSpecAccepted && c.Status == "False" {
-			return nil, fmt.Errorf("%s: its spec is not accepted, so that nothing would be built: %s", title(p), c.Message)
-		}
-	}
-	d := &Decision{
-		Spec:  map[string]any{"replayToken": token},
-		Says:  fmt.Sprintf("asked %s for a rebuild with token %q: a new revision is built beside the one that readers see", title(p), token),
-		InGit: fmt.Sprintf("spec:\n  replayToken: %q", token),
-	}
-	spec := change.Defaulted(p.Spec.Rollout)
-	switch {
-	case spec.ActiveRevision != "":
-		d.Warnings = append(d.Warnings, fmt.Sprintf("rollout.activeRevision keeps readers on %s: once it has caught up, kubectl projection promote %s moves them", spec.ActiveRevision, p.Name))
-	case spec.Promotion == v1alpha1.PromotionManual:
-		d.Warnings = append(d.Warnings, fmt.Sprintf("rollout.promotion is Manual: once it has caught up, kubectl projection promote %s moves readers", p.Name))
-	}
-	if p.Spec.Suspend != nil && *p.Spec.Suspend {
-		d.Warnings = append(d.Warnings, "spec.suspend is set: nothing is built until it is removed")
-	}
-	return d, nil
 }
 
 func pin(p *v1alpha1.Projection, r *v1alpha1.RevisionStatus) *Decision {

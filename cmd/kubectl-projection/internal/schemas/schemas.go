@@ -23,7 +23,7 @@ import (
 
 // Kinds are the kinds that have a schema, in the order in which people meet them. The last is known to the command line
 // alone: there is no CRD of it.
-var Kinds = []string{"EventBroker", "EventTopic", "ReadStore", "Projection", kindProjectionTest}
+var Kinds = []string{"EventBroker", "EventTopic", "ReadStore", "Projection", "Replay", kindProjectionTest}
 
 const kindProjectionTest = "ProjectionTest"
 

@@ -4,9 +4,12 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
@@ -43,6 +46,9 @@ func (f *Follower) Show(v *View) {
 	f.drawn = len(lines)
 }
 
+// goesOn reports whether a revision is being built, and its message says nothing that figures do not.
+func goesOn(r *v1alpha1.RevisionStatus) bool { return r.Reason == v1alpha1.ReasonBuilding }
+
 const barWidth = 24
 
 // Lines gives one line for each revision.
@@ -58,9 +64,12 @@ func Lines(p *output.Printer, v *View) []string {
 		out = append(out, name+"  "+v.Status.Status)
 	}
 	for i := range v.Status.Revisions {
-		if r := &v.Status.Revisions[i]; r.Message != "" && r.State != v1alpha1.RevisionActive {
+		if r := &v.Status.Revisions[i]; r.Message != "" && r.State != v1alpha1.RevisionActive && !goesOn(r) {
 			out = append(out, fmt.Sprintf("%s  %s: %s", name, r.Name, r.Message))
 		}
+	}
+	for _, r := range waiting(v) {
+		out = append(out, name+"  "+r)
 	}
 	if v.Note != "" {
 		out = append(out, name+"  "+p.Paint(output.Faint, v.Note))
@@ -68,8 +77,29 @@ func Lines(p *output.Printer, v *View) []string {
 	return out
 }
 
+// waiting says of the Replays that have no revision yet what they wait for.
+func waiting(v *View) []string {
+	var out []string
+	for i := range v.Replays {
+		r := &v.Replays[i]
+		if how, _ := ended(&r.Status); how != "" || r.Status.Revision != "" {
+			continue
+		}
+		s := "Replay " + r.Name + " " + strings.ToLower(cmp.Or(r.Status.Status, v1alpha1.ReplayPending))
+		if i := slices.IndexFunc(r.Status.Conditions, func(c metav1.Condition) bool { return c.Type == v1alpha1.ConditionReady }); i >= 0 {
+			s += ": " + r.Status.Conditions[i].Message
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
 func figures(p *output.Printer, v *View, r *v1alpha1.RevisionStatus) string {
 	g := v.progress(r.Name)
+	if g.partitions == 0 && r.Progress != nil {
+		// Without the right to ask projectors, the status has to do.
+		return bar(p, fromStatus(r.Progress))
+	}
 	if g.partitions == 0 {
 		if r.Lag == "" {
 			return "lag unknown"
@@ -79,6 +109,10 @@ func figures(p *output.Printer, v *View, r *v1alpha1.RevisionStatus) string {
 	if r.State != v1alpha1.RevisionBuilding {
 		return fmt.Sprintf("%d/%d partitions  lag %s", g.partitions, v.Status.Partitions, output.Group(g.lag))
 	}
+	return bar(p, g)
+}
+
+func bar(p *output.Printer, g progress) string {
 	full := g.percent() * barWidth / 100
 	s := p.Paint(output.Green, strings.Repeat("█", full)) + strings.Repeat("░", barWidth-full)
 	s += fmt.Sprintf(" %3d%%   %s of %s   %s/s", g.percent(), short(g.done), short(g.end), output.Group(int64(g.perSecond)))
@@ -99,14 +133,17 @@ func news(v *View) string {
 		switch {
 		case r.State == v1alpha1.RevisionBuilding && g.partitions > 0:
 			s += fmt.Sprintf(" %d%%", g.percent()/step*step)
+		case r.State == v1alpha1.RevisionBuilding && r.Progress != nil:
+			s += fmt.Sprintf(" %d%%", fromStatus(r.Progress).percent()/step*step)
 		case r.Lag != "" && r.State != v1alpha1.RevisionActive:
 			s += " (lag " + r.Lag + ")"
 		}
-		if r.Message != "" && r.State != v1alpha1.RevisionActive {
+		if r.Message != "" && r.State != v1alpha1.RevisionActive && !goesOn(r) {
 			s += ": " + r.Message
 		}
 		parts = append(parts, s)
 	}
+	parts = append(parts, waiting(v)...)
 	if len(parts) == 0 {
 		parts = append(parts, v.Status.Status)
 	}

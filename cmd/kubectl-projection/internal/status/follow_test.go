@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/goldentest"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
@@ -40,4 +43,26 @@ func TestTerminal(t *testing.T) {
 	last.Note = "no exact figures"
 	f.Show(last)
 	goldentest.Equal(t, "testdata/terminal.txt", strings.ReplaceAll(out.String(), "\x1b", "ESC"))
+}
+
+// TestTerminalByStatus draws what the status says where projectors may not be asked, and Replays that wait.
+func TestTerminalByStatus(t *testing.T) {
+	var out bytes.Buffer
+	p := output.New(nil, &out, nil)
+	p.Terminal = true
+	v := building(0)
+	v.Projectors = nil
+	r := &v.Status.Revisions[1]
+	r.Reason, r.Attempt = v1alpha1.ReasonBuilding, "u"
+	r.Progress = &v1alpha1.BuildProgress{
+		EventsDone: ptr.To[int64](11_500_000), EventsTotal: ptr.To[int64](18_200_000), EventsPerSecond: ptr.To[int64](81_000), EstimatedSecondsLeft: ptr.To[int64](90),
+	}
+	v.Replays = []Replay{
+		{Name: "again", UID: "u", Status: v1alpha1.ReplayStatus{Revision: r.Name, Status: v1alpha1.RevisionBuilding}},
+		{Name: "once-more", Status: v1alpha1.ReplayStatus{
+			Status: v1alpha1.ReplayQueued, Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Message: "Replay again goes first"}},
+		}},
+	}
+	NewFollower(p).Show(v)
+	goldentest.Equal(t, "testdata/terminal-status.txt", strings.ReplaceAll(out.String(), "\x1b", "ESC"))
 }

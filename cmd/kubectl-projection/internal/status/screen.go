@@ -38,8 +38,8 @@ func Print(p *output.Printer, v *View) {
 	neighbour(p, v, "Store", v1alpha1.ConditionStoreReady, v.store+"   ")
 	title := "Revision"
 	for i := range v.Status.Revisions {
-		p.Printf("%-9s %s\n", title, describe(&v.Status.Revisions[i]))
-		if m := v.Status.Revisions[i].Message; m != "" {
+		p.Printf("%-9s %s\n", title, describe(v, &v.Status.Revisions[i]))
+		if m := v.Status.Revisions[i].Message; m != "" && !goesOn(&v.Status.Revisions[i]) {
 			p.Printf("%s", output.Wrap(m, 21))
 		}
 		title = ""
@@ -47,6 +47,7 @@ func Print(p *output.Printer, v *View) {
 	if len(v.Status.Revisions) == 0 && v.Status.ActiveRevision != "" {
 		p.Printf("%-9s %s active\n", title, v.Status.ActiveRevision)
 	}
+	replays(p, v)
 	partitions(p, v)
 	if v.Note != "" {
 		p.Printf("\n%s\n", p.Paint(output.Faint, v.Note))
@@ -76,8 +77,27 @@ func neighbour(p *output.Printer, v *View, title, condition, name string) {
 	}
 }
 
+// replays writes those that have not ended.
+func replays(p *output.Printer, v *View) {
+	title := "Replay"
+	for i := range v.Replays {
+		r := &v.Replays[i]
+		if how, _ := ended(&r.Status); how != "" {
+			continue
+		}
+		p.Printf("%-9s %s %s\n", title, r.Name, strings.ToLower(cmp.Or(r.Status.Status, v1alpha1.StatusPending)))
+		for _, c := range r.Status.Conditions {
+			// Of one that is being built, its revision says the same.
+			if c.Type == v1alpha1.ConditionReady && r.Status.Revision == "" {
+				p.Printf("%s", output.Wrap(c.Message, 10))
+			}
+		}
+		title = ""
+	}
+}
+
 // describe says in a line how a revision is.
-func describe(r *v1alpha1.RevisionStatus) string {
+func describe(v *View, r *v1alpha1.RevisionStatus) string {
 	s := r.Name + " " + strings.ToLower(r.State)
 	switch {
 	case r.State == v1alpha1.RevisionActive && r.PromotedAt != nil:
@@ -90,8 +110,28 @@ func describe(r *v1alpha1.RevisionStatus) string {
 	if r.Lag != "" {
 		s += ", lag " + r.Lag
 	}
-	if r.Attempt != "" {
-		s += fmt.Sprintf(", asked for by %q", r.Attempt)
+	if g := r.Progress; g != nil {
+		s += ", " + built(g)
+	}
+	switch by := v.attempt(r.Attempt); by {
+	case "":
+	case r.Attempt:
+		s += fmt.Sprintf(", asked for by %q", by)
+	default:
+		s += ", asked for by " + by
+	}
+	return s
+}
+
+// built says how far a revision is by the projection's status.
+func built(g *v1alpha1.BuildProgress) string {
+	f := fromStatus(g)
+	s := fmt.Sprintf("%d%%: %s of %s events", f.percent(), short(f.done), short(f.end))
+	if f.perSecond > 0 {
+		s += fmt.Sprintf(", %s/s", short(int64(f.perSecond)))
+	}
+	if f.leftIsKnown && f.lag > 0 {
+		s += ", about " + output.Span(f.left) + " left"
 	}
 	return s
 }
@@ -200,7 +240,12 @@ func PrintRevisions(p *output.Printer, v *View) {
 		p.Printf("%s has no revision yet\n", v.Name)
 		return
 	}
-	rows := [][]string{{"", "REVISION", "STATE", "CREATED", "PROMOTED", "LAG", "KEPT UNTIL", "ATTEMPT"}}
+	// No column stands empty in each row.
+	progress := ""
+	if slices.ContainsFunc(v.Status.Revisions, func(r v1alpha1.RevisionStatus) bool { return r.Progress != nil }) {
+		progress = "PROGRESS"
+	}
+	rows := [][]string{{"", "REVISION", "STATE", progress, "CREATED", "PROMOTED", "LAG", "KEPT UNTIL", "ATTEMPT"}}
 	when := func(t *metav1.Time) string {
 		if t == nil {
 			return "-"
@@ -213,7 +258,7 @@ func PrintRevisions(p *output.Printer, v *View) {
 			mark = "*"
 		}
 		rows = append(rows, []string{
-			mark, r.Name, r.State, when(r.CreatedAt), when(r.PromotedAt), cmp.Or(r.Lag, "-"), when(r.KeptUntil), cmp.Or(r.Attempt, "-"),
+			mark, r.Name, r.State, cell(r.Progress, progress), when(r.CreatedAt), when(r.PromotedAt), cmp.Or(r.Lag, "-"), when(r.KeptUntil), cmp.Or(v.attempt(r.Attempt), "-"),
 		})
 	}
 	p.Printf("%s", table(rows))
@@ -223,6 +268,25 @@ func PrintRevisions(p *output.Printer, v *View) {
 		}
 	}
 	p.Printf("\n%s\n", p.Paint(output.Faint, "* what readers see; times are UTC"))
+}
+
+// cell is how far a revision is, in a column that may not be there.
+func cell(g *v1alpha1.BuildProgress, column string) string {
+	switch {
+	case column == "":
+		return ""
+	case g == nil:
+		return "-"
+	}
+	f := fromStatus(g)
+	s := fmt.Sprintf("%d%%", f.percent())
+	if f.perSecond > 0 {
+		s += fmt.Sprintf(", %s/s", short(int64(f.perSecond)))
+	}
+	if f.leftIsKnown && f.lag > 0 {
+		s += ", " + output.Span(f.left)
+	}
+	return s
 }
 
 // table lines up columns, and leaves no spaces at the ends of lines.

@@ -24,11 +24,52 @@ type View struct {
 	Generation int64                      `json:"generation"`
 	Status     v1alpha1.ProjectionStatus  `json:"status"`
 	Projectors []contract.ProjectorStatus `json:"projectors,omitempty"`
+	// Replays are those of the projection, oldest first.
+	Replays []Replay `json:"replays,omitempty"`
 	// Note says why there are no exact figures.
 	Note string `json:"note,omitempty"`
 
 	store string
 	now   time.Time
+}
+
+// Replay is a Replay of the projection.
+type Replay struct {
+	Name   string                `json:"name"`
+	UID    string                `json:"uid"`
+	Status v1alpha1.ReplayStatus `json:"status"`
+}
+
+// Gone is how a Replay is that is not there any more.
+const Gone = "Gone"
+
+// Replay says how one ended, and why: the type of its condition, Gone, or "" where it has not.
+func (v *View) Replay(name string) (how, message string) {
+	for i := range v.Replays {
+		if v.Replays[i].Name == name {
+			return ended(&v.Replays[i].Status)
+		}
+	}
+	return Gone, ""
+}
+
+func ended(s *v1alpha1.ReplayStatus) (how, message string) {
+	for _, c := range s.Conditions {
+		if (c.Type == v1alpha1.ConditionComplete || c.Type == v1alpha1.ConditionFailed) && c.Status == "True" {
+			return c.Type, c.Message
+		}
+	}
+	return "", ""
+}
+
+// attempt is who asked for a revision: the name of a Replay, else the token.
+func (v *View) attempt(attempt string) string {
+	for i := range v.Replays {
+		if v.Replays[i].UID == attempt {
+			return "Replay " + v.Replays[i].Name
+		}
+	}
+	return attempt
 }
 
 // Read asks the API server and, where exact is set and that is allowed, the projectors.
@@ -39,6 +80,13 @@ func Read(ctx context.Context, c *cluster.Cluster, name string, exact bool, now 
 	}
 	v := &View{Namespace: p.Namespace, Name: p.Name, Generation: p.Generation, Status: p.Status, store: p.Spec.StoreRef.Name, now: now}
 	slices.SortStableFunc(v.Status.Revisions, func(a, b v1alpha1.RevisionStatus) int { return cmp.Compare(order(a.State), order(b.State)) })
+	replays, err := c.Replays(ctx, name)
+	if err != nil && !cluster.Forbidden(err) {
+		return nil, err
+	}
+	for i := range replays {
+		v.Replays = append(v.Replays, Replay{replays[i].Name, string(replays[i].UID), replays[i].Status})
+	}
 	if !exact {
 		return v, nil
 	}
@@ -112,9 +160,28 @@ func (v *View) progress(revision string) progress {
 			}
 		}
 	}
+	if out.partitions == 0 {
+		return out
+	}
 	// Below one event a second the rest is anybody's guess.
 	if out.perSecond >= 1 {
 		out.left, out.leftIsKnown = time.Duration(float64(out.lag)/out.perSecond*float64(time.Second)), true
+	}
+	return out
+}
+
+// fromStatus is how far a revision is, by the projection's status.
+func fromStatus(g *v1alpha1.BuildProgress) progress {
+	var out progress
+	if g.EventsDone != nil && g.EventsTotal != nil {
+		out.done, out.end = *g.EventsDone, *g.EventsTotal
+		out.lag = max(out.end-out.done, 0)
+	}
+	if g.EventsPerSecond != nil {
+		out.perSecond = float64(*g.EventsPerSecond)
+	}
+	if g.EstimatedSecondsLeft != nil {
+		out.left, out.leftIsKnown = time.Duration(*g.EstimatedSecondsLeft)*time.Second, true
 	}
 	return out
 }

@@ -1,0 +1,196 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ReplaySpec asks for one rebuild of a projection's tables from the log. Nothing but suspend can be changed later.
+// +kubebuilder:validation:XValidation:rule="self.projectionRef == oldSelf.projectionRef && has(self.promotion) == has(oldSelf.promotion) && (!has(self.promotion) || self.promotion == oldSelf.promotion) && has(self.ttlSecondsAfterFinished) == has(oldSelf.ttlSecondsAfterFinished) && (!has(self.ttlSecondsAfterFinished) || self.ttlSecondsAfterFinished == oldSelf.ttlSecondsAfterFinished)",message="a Replay asks once: only suspend can be changed; delete it and make another"
+type ReplaySpec struct {
+	// projectionRef names the Projection, in the same namespace, whose tables are built anew beside those that readers see.
+	// Example: {name: order-summary}.
+	// +required
+	ProjectionRef LocalRef `json:"projectionRef,omitzero"`
+
+	// promotion says who moves readers to the new tables once they have caught up: Automatic, or Manual, where they wait
+	// for rollout.activeRevision of the Projection (what "kubectl projection promote" sets). Default: the rollout.promotion
+	// of the Projection.
+	// +optional
+	Promotion Promotion `json:"promotion,omitempty"`
+
+	// suspend holds the Replay: one that has not begun does not begin, and others go first; of one that has begun the
+	// projectors end, its tables and positions stay, and it goes on from there once this is false. Default: false.
+	// +optional
+	Suspend *bool `json:"suspend,omitempty"`
+
+	// ttlSecondsAfterFinished is how long the Replay stays once it is Complete or Failed; then it is deleted, which changes
+	// nothing of the tables. Unit: seconds. Default: it stays. Example: 86400.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=31536000
+	// +optional
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+}
+
+// ReplayStatus is what the operator knows about a replay.
+// +kubebuilder:validation:MinProperties=1
+type ReplayStatus struct {
+	// conditions say how the replay is: Ready (True once it is Complete), Reconciling, Stalled, Complete, Failed, Suspended.
+	// Each carries a reason and a message that says what to do.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first visit.
+	// +optional
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+
+	// status is one word for how it is: Pending, Queued, Preparing, Building, Ready (it waits to be promoted), Promoting,
+	// Suspended, Stalled, Complete or Failed.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +optional
+	Status string `json:"status,omitempty"`
+
+	// revision is the revision of the Projection that is built, or was: ten hex digits that the names of its tables end with.
+	// +kubebuilder:validation:MinLength=10
+	// +kubebuilder:validation:MaxLength=10
+	// +optional
+	Revision string `json:"revision,omitempty"`
+
+	// startedAt is when the new revision was asked for.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// finishedAt is when it was Complete or Failed.
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+
+	// progress says how far it is, for people: a percentage, with 100% only at the end of the log.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16
+	// +optional
+	Progress string `json:"progress,omitempty"`
+
+	// rate is eventsPerSecond for people. Example: 41k/s.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16
+	// +optional
+	Rate string `json:"rate,omitempty"`
+
+	// left is estimatedSecondsLeft for people. Example: 3m20s.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16
+	// +optional
+	Left string `json:"left,omitempty"`
+
+	BuildProgress `json:",inline"`
+
+	// partitions are the positions of the first 64 partitions, by topic and number.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Partitions []ReplayPartition `json:"partitions,omitempty"`
+}
+
+// BuildProgress is how far a revision is that is built. Figures are those of positions in the log, to which control records
+// and events that no handler takes belong, too.
+type BuildProgress struct {
+	// eventsDone is how many positions of the log are behind it, over all partitions.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	EventsDone *int64 `json:"eventsDone,omitempty"`
+
+	// eventsTotal is how many positions the log had, over all partitions, when it was last looked at.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	EventsTotal *int64 `json:"eventsTotal,omitempty"`
+
+	// eventsPerSecond is the rate of about the last minute, in two digits. Unknown when empty.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	EventsPerSecond *int64 `json:"eventsPerSecond,omitempty"`
+
+	// estimatedSecondsLeft is what is left at that rate, in steps. Unknown when empty. Unit: seconds.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	EstimatedSecondsLeft *int64 `json:"estimatedSecondsLeft,omitempty"`
+}
+
+// ReplayPartition is how far a replay is on one partition.
+type ReplayPartition struct {
+	// topic is the name of the EventTopic.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Topic string `json:"topic,omitempty"`
+
+	// partition is its number at the broker.
+	// +kubebuilder:validation:Minimum=0
+	// +required
+	Partition *int32 `json:"partition,omitempty"`
+
+	// position is the next position to be read.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +required
+	Position string `json:"position,omitempty"`
+
+	// end is the end of the log, as last seen.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	End string `json:"end,omitempty"`
+}
+
+// The words of Replay.status.status, beside the states of a revision.
+const (
+	ReplayPending   = "Pending"
+	ReplayQueued    = "Queued"
+	ReplaySuspended = "Suspended"
+	ReplayStalled   = "Stalled"
+	ReplayComplete  = "Complete"
+	ReplayFailed    = "Failed"
+)
+
+// Replay asks once for the tables of a Projection to be built anew from the log, beside those that readers see, like a Job.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,shortName=rpl,categories=cqrs
+// +kubebuilder:printcolumn:name="Projection",type=string,JSONPath=`.spec.projectionRef.name`,description="the Projection whose tables are built anew"
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.status`,description="one word for how it is"
+// +kubebuilder:printcolumn:name="Progress",type=string,JSONPath=`.status.progress`,description="how far it is in the log"
+// +kubebuilder:printcolumn:name="Rate",type=string,JSONPath=`.status.rate`,description="events in a second"
+// +kubebuilder:printcolumn:name="Left",type=string,JSONPath=`.status.left`,description="what is left at that rate"
+// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.revision`,priority=1,description="the revision that is built"
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,priority=1,description="why it is ready or not"
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1,description="what it waits for and what to do"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Replay struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is standard object metadata: name, namespace, labels, annotations.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec says what is built anew.
+	// +required
+	Spec ReplaySpec `json:"spec,omitzero"`
+
+	// status is what the operator last learnt; it is written by the operator alone.
+	// +kubebuilder:default={"observedGeneration":-1}
+	// +optional
+	Status ReplayStatus `json:"status,omitzero"`
+}
+
+// ReplayList is a list of Replays.
+//
+// +kubebuilder:object:root=true
+type ReplayList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []Replay `json:"items"`
+}

@@ -1,0 +1,160 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract/change"
+)
+
+// Wishes are what a Replay is to be like.
+type Wishes struct {
+	// Promotion is Automatic, Manual, or empty for that of the projection.
+	Promotion string
+	// TTL is how long it stays once it has ended; negative: for ever.
+	TTL time.Duration
+}
+
+// Rebuild makes a Replay of a projection, named after the time.
+func Rebuild(p *v1alpha1.Projection, w Wishes, now time.Time) (*v1alpha1.Replay, *Decision, error) {
+	if err := accepted(p); err != nil {
+		return nil, nil, err
+	}
+	r := &v1alpha1.Replay{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Replay"},
+		ObjectMeta: metav1.ObjectMeta{Name: p.Name + now.UTC().Format("-20060102-150405"), Namespace: p.Namespace},
+		Spec:       v1alpha1.ReplaySpec{ProjectionRef: v1alpha1.LocalRef{Name: p.Name}, Promotion: v1alpha1.Promotion(w.Promotion)},
+	}
+	switch r.Spec.Promotion {
+	case "", v1alpha1.PromotionAutomatic, v1alpha1.PromotionManual:
+	default:
+		return nil, nil, fmt.Errorf("--promotion is %q; it is Automatic or Manual", w.Promotion)
+	}
+	if w.TTL >= 0 {
+		r.Spec.TTLSecondsAfterFinished = ptr.To(int32(min(w.TTL/time.Second, 365*24*3600)))
+	}
+	d := &Decision{Says: fmt.Sprintf("made Replay %s of %s: a new revision is built beside the one that readers see", r.Name, title(p))}
+	d.Warnings = held(p, cmp.Or(r.Spec.Promotion, change.Defaulted(p.Spec.Rollout).Promotion))
+	return r, d, nil
+}
+
+// Token asks for a rebuild by spec.replayToken.
+func Token(p *v1alpha1.Projection, token string) (*Decision, error) {
+	const longest = 128
+	if len(token) > longest {
+		return nil, fmt.Errorf("--token has %d characters; at most %d are taken", len(token), longest)
+	}
+	used := token == p.Spec.ReplayToken || slices.ContainsFunc(p.Status.Revisions, func(r v1alpha1.RevisionStatus) bool { return r.Attempt == token })
+	if used {
+		return nil, fmt.Errorf("%s was rebuilt with token %q before: each token asks for one rebuild; give another one", title(p), token)
+	}
+	if err := accepted(p); err != nil {
+		return nil, err
+	}
+	return &Decision{
+		Spec:     map[string]any{"replayToken": token},
+		Says:     fmt.Sprintf("asked %s for a rebuild with token %q: a new revision is built beside the one that readers see", title(p), token),
+		InGit:    fmt.Sprintf("spec:\n  replayToken: %q", token),
+		Warnings: held(p, change.Defaulted(p.Spec.Rollout).Promotion),
+	}, nil
+}
+
+func accepted(p *v1alpha1.Projection) error {
+	for _, c := range p.Status.Conditions {
+		if c.Type == v1alpha1.ConditionSpecAccepted && c.Status == "False" {
+			return fmt.Errorf("%s: its spec is not accepted, so that nothing would be built: %s", title(p), c.Message)
+		}
+	}
+	return nil
+}
+
+// held says what keeps readers from what is built.
+func held(p *v1alpha1.Projection, promotion v1alpha1.Promotion) []string {
+	var out []string
+	switch {
+	case p.Spec.Rollout.ActiveRevision != "":
+		out = append(out, fmt.Sprintf("rollout.activeRevision keeps readers on %s: once it has caught up, kubectl projection promote %s moves them", p.Spec.Rollout.ActiveRevision, p.Name))
+	case promotion == v1alpha1.PromotionManual:
+		out = append(out, fmt.Sprintf("promotion is Manual: once it has caught up, kubectl projection promote %s moves readers", p.Name))
+	}
+	if p.Spec.Suspend != nil && *p.Spec.Suspend {
+		out = append(out, "spec.suspend is set: nothing is built until it is removed")
+	}
+	return out
+}
+
+// Ended is how a Replay ended: the condition's type and message; "" where it has not.
+func Ended(r *v1alpha1.Replay) (how, message string) {
+	for _, c := range r.Status.Conditions {
+		if (c.Type == v1alpha1.ConditionComplete || c.Type == v1alpha1.ConditionFailed) && c.Status == metav1.ConditionTrue {
+			return c.Type, c.Message
+		}
+	}
+	return "", ""
+}
+
+// Abort picks the Replay of a projection to be deleted: the one that is named, else the one that is under way. The error
+// says what to do where none of them is what is being built.
+func Abort(p *v1alpha1.Projection, all []v1alpha1.Replay, named string) (*v1alpha1.Replay, *Decision, error) {
+	var open []*v1alpha1.Replay
+	var names []string
+	for i := range all {
+		if how, _ := Ended(&all[i]); how == "" && all[i].DeletionTimestamp.IsZero() {
+			open = append(open, &all[i])
+			names = append(names, all[i].Name)
+		}
+	}
+	if len(open) == 0 {
+		return nil, nil, noReplay(p)
+	}
+	r := open[0]
+	for _, o := range open {
+		if o.Status.Revision != "" {
+			r = o
+		}
+	}
+	if named != "" {
+		i := slices.Index(names, named)
+		if i < 0 {
+			return nil, nil, fmt.Errorf("%s has no unfinished Replay %s; there is %s", title(p), named, strings.Join(names, ", "))
+		}
+		r = open[i]
+	}
+	d := &Decision{Says: fmt.Sprintf("deleted Replay %s of %s, which had not begun", r.Name, title(p))}
+	if r.Status.Revision != "" {
+		d.Says = fmt.Sprintf("deleted Replay %s of %s: revision %s is dropped, and readers stay with %s", r.Name, title(p), r.Status.Revision, p.Status.ActiveRevision)
+	}
+	if r.Status.Status == v1alpha1.RevisionPromoting {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("readers were being moved to revision %s: where that is done already, kubectl projection rollback %s moves them back", r.Status.Revision, p.Name))
+	}
+	if n := len(open) - 1; n > 0 {
+		rest := slices.DeleteFunc(names, func(s string) bool { return s == r.Name })
+		d.Warnings = append(d.Warnings, "there are others, one of which is next or goes on: "+strings.Join(rest, ", "))
+	}
+	return r, d, nil
+}
+
+// noReplay says how to give up what is built without a Replay.
+func noReplay(p *v1alpha1.Projection) error {
+	target := p.Status.TargetRevision
+	if target == "" || target == p.Status.ActiveRevision {
+		return fmt.Errorf("%s has no unfinished Replay, and builds nothing: readers see what its newest spec asks for", title(p))
+	}
+	for _, r := range p.Status.Revisions {
+		if r.Name == target && r.Attempt != "" && r.Attempt == p.Spec.ReplayToken {
+			return fmt.Errorf("%s builds revision %s since spec.replayToken asks for it, and no Replay does: set the token back to what it was, and what was built is dropped", title(p), target)
+		}
+	}
+	return fmt.Errorf("%s builds revision %s since its newest spec asks for it, and no Replay does: put the spec back to what readers see (git revert), and what was built is dropped. "+
+		"kubectl projection plan says what differs", title(p), target)
+}

@@ -1,0 +1,167 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/cluster"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/local"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/rollout"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/status"
+)
+
+func replayCommand(env *environment, p *output.Printer) *cobra.Command {
+	var wait waiting
+	var wishes rollout.Wishes
+	var token string
+	var keys local.ReplayKeysOptions
+	cmd := &cobra.Command{
+		Use:   "replay NAME | replay -f DIRECTORY|FILE [PROJECTION] --key KEY...",
+		Short: "Build the tables anew from the log, beside those that readers see, or some of their rows",
+		Long: "Make a Replay of a projection: one new revision of the same spec is built from the first event on, and readers are moved\n" +
+			"to it once it has caught up. kubectl projection abort gives it up. Where manifests come from Git, --token sets\n" +
+			"spec.replayToken of the Projection instead, which asks for the same.\n\n" +
+			"With -f, the rows of some keys are made anew from here, in the tables that readers see, while projectors go on: as\n" +
+			"verify does it, with the manifests and Secrets that are named. A key is the text of its value where it is one column,\n" +
+			"and otherwise a JSON array of the values of the key columns in their order. At most 10,000 at a time. A key without\n" +
+			"events loses its row.\n\n" +
+			"Exit code 0: done. 1: the Replay failed, or time is up. 2: refused, with the reason; nothing was changed.",
+		Example: "  kubectl projection replay order-summary -n shop --watch\n" +
+			"  kubectl projection replay -f shop/ order-summary --model order_summary --key o-17 --key o-18\n" +
+			"  kubectl projection replay -f shop/ order-summary --model stock --key '[\"berlin\", 5]' --secrets ./secrets",
+		Args: cobra.MaximumNArgs(1),
+	}
+	flags := wait.flags(cmd)
+	cmd.Flags().StringVar(&wishes.Promotion, "promotion", "", "who moves readers once it has caught up: Automatic or Manual (default: the projection's rollout.promotion)")
+	cmd.Flags().DurationVar(&wishes.TTL, "ttl", -time.Second, "how long the Replay stays once it has ended (default: for ever)")
+	cmd.Flags().Lookup("ttl").DefValue = ""
+	cmd.Flags().StringVar(&token, "token", "", "make no Replay, but set spec.replayToken to this value, which was not used before")
+	whereFlags(cmd, &keys.Where)
+	cmd.Flags().StringVar(&keys.Model, "model", "", "model whose keys they are; without it the only one")
+	cmd.Flags().StringArrayVar(&keys.Keys, "key", nil, "key of a row that is made anew; may be given several times")
+	cmd.Flags().StringVar(&keys.KeysFile, "keys", "", "file of keys, one a line; - is standard input")
+	cmd.MarkFlagsMutuallyExclusive("token", "promotion")
+	cmd.MarkFlagsMutuallyExclusive("token", "ttl")
+	for _, flag := range []string{"token", "promotion", "ttl", "wait", "watch"} {
+		cmd.MarkFlagsMutuallyExclusive("filename", flag)
+	}
+	p.FormatFlag(cmd)
+	cmd.ValidArgsFunction = env.completeName(flags)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(keys.Where.Files) > 0 {
+			keys.Where.Namespace = flags.Namespace
+			if len(args) > 0 {
+				keys.Where.Projection = args[0]
+			}
+			return local.ReplayKeys(cmd.Context(), p, keys)
+		}
+		if len(keys.Keys) > 0 || keys.KeysFile != "" {
+			return errors.New("keys are replayed from here: say with -f where the manifests are that the tables were built from")
+		}
+		if p.Format != output.Text {
+			return errors.New("-o is for what is replayed from here, with -f")
+		}
+		if len(args) == 0 {
+			return errors.New("say which Projection is built anew, or with -f and --key which rows")
+		}
+		if token != "" {
+			return env.act(cmd.Context(), p, flags, args[0], &wait, func(pr *v1alpha1.Projection) (*rollout.Decision, error) { return rollout.Token(pr, token) })
+		}
+		return env.replay(cmd.Context(), p, flags, args[0], &wait, wishes)
+	}
+	return cmd
+}
+
+// replay makes a Replay, and follows it where that is asked for.
+func (e *environment) replay(ctx context.Context, p *output.Printer, flags *cluster.Flags, name string, w *waiting, wishes rollout.Wishes) error {
+	c, err := e.connect(flags)
+	if err != nil {
+		return err
+	}
+	projection, err := c.Projection(ctx, name)
+	if err != nil {
+		return err
+	}
+	r, d, err := rollout.Rebuild(projection, wishes, e.now())
+	if err != nil {
+		return err
+	}
+	if err := c.CreateReplay(ctx, r); err != nil {
+		return err
+	}
+	say(p, d)
+	if !w.wait && !w.watch {
+		return nil
+	}
+	var failed error
+	err = e.follow(ctx, p, c, name, w, func(v *status.View) bool {
+		how, message := v.Replay(r.Name)
+		active := v.Revision(v.Status.ActiveRevision)
+		switch {
+		case how == v1alpha1.ConditionFailed:
+			_, _ = fmt.Fprintf(p.Err, "Replay %s failed: %s\n", r.Name, message)
+			failed = output.ErrFound
+		case how == v1alpha1.ConditionComplete, active != nil && r.UID != "" && active.Attempt == string(r.UID):
+			status.Arrived(p, v, v.Status.ActiveRevision)
+		case how == status.Gone:
+			_, _ = fmt.Fprintf(p.Err, "Replay %s was deleted\n", r.Name)
+			failed = output.ErrFound
+		default:
+			return false
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+func abortCommand(env *environment, p *output.Printer) *cobra.Command {
+	var flags cluster.Flags
+	var named string
+	cmd := &cobra.Command{
+		Use:   "abort NAME",
+		Short: "Give up an unfinished Replay of a projection",
+		Long: "Delete the Replay of a projection that is under way, else the one that comes next: what it has built is dropped, and\n" +
+			"readers stay with what they see. A build that a change of the spec asked for is given up by putting the spec back.",
+		Example:           "  kubectl projection abort order-summary -n shop",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: env.completeName(&flags),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := env.connect(&flags)
+			if err != nil {
+				return err
+			}
+			projection, err := c.Projection(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			all, err := c.Replays(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			r, d, err := rollout.Abort(projection, all, named)
+			if err != nil {
+				return err
+			}
+			if err := c.DeleteReplay(cmd.Context(), r); err != nil {
+				return err
+			}
+			say(p, d)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&named, "replay", "", "name of the Replay (default: the one that is under way)")
+	flags.Add(cmd)
+	return cmd
+}

@@ -1,0 +1,125 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+)
+
+// TestReplay builds a projection's tables anew by a Replay: one is held before it begins and then goes on, the next waits for
+// it and goes when its time is over, and one is given up while it waits for a human. The projection is Ready all of the time.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	n := newSpace(t)
+	n.apply(brokerAndStore + ordersTopic)
+	n.ready(n.topic("orders"))
+	s := n.stream()
+	if err := s.send(t.Context(), setting(t, "REPLAY_EVENTS", 30_000)); err != nil {
+		t.Fatal(err)
+	}
+	n.apply(tally(1, "keepSeconds: 0"))
+	n.caughtUp("tally")
+	p := n.projection("tally")
+	n.get(p)
+	first, hash := p.Status.ActiveRevision, p.Status.DataHash
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	unready := make(chan string, 1)
+	go func() { unready <- n.whenNotReady(ctx, p.ResourceVersion) }()
+
+	// Somebody has written into the table by hand: what a replay is for.
+	sql(t, n.fill("UPDATE $SCHEMA.tally__"+first+" SET events = 7 WHERE id = '0-0'"))
+	n.apply(replayOf("one", "suspend: true"))
+	n.condition(n.replay("one"), "Suspended", "True", "Suspended")
+	n.merge(n.replay("one"), `{"spec":{"suspend":false}}`)
+	n.apply(replayOf("two", "ttlSecondsAfterFinished: 0"))
+	one := n.replay("one")
+	n.condition(one, "Complete", "True", "Complete")
+	second := one.Status.Revision
+	n.active("tally", soon, not(first))
+	n.holds("SELECT count(DISTINCT events) FROM $SCHEMA.tally", "(1)")
+	st := one.Status
+	if st.FinishedAt == nil || st.StartedAt == nil || st.Progress != "100%" || st.EventsDone == nil || *st.EventsDone == 0 || *st.EventsDone != *st.EventsTotal || len(st.Partitions) == 0 {
+		t.Errorf("status of one that is complete: %+v", st)
+	}
+	t.Logf("%s\n%s", meta.FindStatusCondition(st.Conditions, "Ready").Message, n.kubectl("get", "rpl", "-o", "wide"))
+
+	eventually(t, soon, "the second one has built, and is gone", func(ctx context.Context) string {
+		if err := kube().Get(ctx, client.ObjectKeyFromObject(n.replay("two")), n.replay("two")); !apierrors.IsNotFound(err) {
+			return fmt.Sprintf("it is there (%v)", err)
+		}
+		return ""
+	})
+	third := n.active("tally", soon, not(second))
+	n.holds("SELECT revision FROM $SCHEMA_books.revisions", "("+third+")")
+
+	n.apply(replayOf("three", "promotion: Manual"))
+	three := n.replay("three")
+	c := n.condition(three, "Ready", "False", "AwaitingPromotion")
+	says(t, c.Message, three.Status.Revision, third, "kubectl projection promote")
+	n.holds("SELECT count(*) FROM $SCHEMA_books.revisions", "(2)")
+	n.delete(three)
+	n.holds("SELECT revision FROM $SCHEMA_books.revisions", "("+third+")")
+	n.get(p)
+	if p.Status.ActiveRevision != third || p.Status.DataHash != hash {
+		t.Errorf("status: %+v", p.Status)
+	}
+	if left := n.relations(); !slices.Equal(left, []string{"tally", "tally__" + third}) {
+		t.Errorf("relations %v, want the view and the table of %s", left, third)
+	}
+	n.caughtUp("tally")
+	stop()
+	if what := <-unready; what != "" {
+		t.Errorf("the projection was not Ready on the way: %s", what)
+	}
+}
+
+func replayOf(name, more string) string {
+	return `
+apiVersion: cqrs.projectionist.dev/v1alpha1
+kind: Replay
+metadata: {name: ` + name + `}
+spec:
+  projectionRef: {name: tally}
+  ` + more + "\n"
+}
+
+// whenNotReady watches the projection from a version on until the context ends, and says how it was when it was not Ready.
+func (n *space) whenNotReady(ctx context.Context, from string) string {
+	w, err := kube().Watch(ctx, &v1alpha1.ProjectionList{}, client.InNamespace(n.name), &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: from}})
+	if err != nil {
+		return err.Error()
+	}
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ""
+		case e, open := <-w.ResultChan():
+			if !open {
+				return ""
+			}
+			p, is := e.Object.(*v1alpha1.Projection)
+			if !is {
+				continue
+			}
+			if c := meta.FindStatusCondition(p.Status.Conditions, "Ready"); c == nil || c.Status != "True" {
+				return fmt.Sprintf("%+v", c)
+			}
+		}
+	}
+}
