@@ -24,9 +24,11 @@ const (
 	ActionPromote Action = "promote"
 	// ActionDiscard drops one revision that readers do not see.
 	ActionDiscard Action = "discard"
+	// ActionVerify compares the rows of a revision with the log, and tests assertions; it changes nothing.
+	ActionVerify Action = "verify"
 )
 
-// Request is the input of an action Job. Prepare and retire also read the
+// Request is the input of an action Job. Prepare, retire and verify also read the
 // Contract from ContractPath.
 type Request struct {
 	Version int    `json:"version"`
@@ -43,6 +45,8 @@ type Request struct {
 	Switch *Switch `json:"switch,omitempty"`
 	// Group is the consumer group at Broker that a discard removes; empty: none.
 	Group string `json:"group,omitempty"`
+	// Verify is what a verify does.
+	Verify *Verification `json:"verify,omitempty"`
 }
 
 // Switch names the revision that an action concerns, and the state of the
@@ -97,6 +101,7 @@ type Result struct {
 	Topic     *TopicFacts   `json:"topic,omitempty"`
 	Store     *StoreFacts   `json:"store,omitempty"`
 	Prepare   *PrepareFacts `json:"prepare,omitempty"`
+	Verify    *VerifyFacts  `json:"verify,omitempty"`
 	// Revisions is what the bookkeeping says after a prepare, promote or discard; also of one that failed, where it is known.
 	Revisions *RevisionFacts `json:"revisions,omitempty"`
 	At        time.Time      `json:"at"`

@@ -106,6 +106,14 @@ const (
 	ReasonReadersWouldBreak = "ReadersWouldBreak"
 	// ReasonHandoverTimeout says that the new revision did not reach the positions of the old one in time for the switch.
 	ReasonHandoverTimeout = "HandoverTimeout"
+	// ReasonVerifying says that a new revision has caught up and is verified before readers are moved to it.
+	ReasonVerifying = "Verifying"
+	// ReasonVerificationFailed says that rows of a new revision are not what the log says.
+	ReasonVerificationFailed = "VerificationFailed"
+	// ReasonAssertionFailed says that a new revision does not meet an assertion of spec.rollout.verify.
+	ReasonAssertionFailed = "AssertionFailed"
+	// ReasonVerificationNotPossible says that whether a new revision is right cannot be found out.
+	ReasonVerificationNotPossible = "VerificationNotPossible"
 	// ReasonObjectTaken says that an object of the cluster that is another's stands where one of the projection's should.
 	ReasonObjectTaken = "ObjectTaken"
 	// ReasonObjectRefused says that the API server refuses an object that is needed: a field of projector, a quota, or an

@@ -30,6 +30,8 @@ type Question struct {
 	RepeatAfter time.Duration
 	// Hold asks nothing new for now; what is known is still reported.
 	Hold bool
+	// Final asks nothing again after an answer that waiting does not change.
+	Final bool
 	// Keep names a Job that stays, whatever it answers: what it left is still needed.
 	Keep string
 }
@@ -74,6 +76,9 @@ type Create struct {
 
 // Failed reports whether the newest answer says no.
 func (s State) Failed() bool { return s.Result != nil && !s.Result.OK }
+
+// Final reports whether the newest answer says no, and asking again would not change it.
+func (s State) Final() bool { return s.Failed() && !s.Result.Retryable }
 
 // OK reports whether the newest answer says yes.
 func (s State) OK() bool { return s.Result != nil && s.Result.OK }
@@ -133,7 +138,7 @@ func next(s *State, q Question, latest *view, now time.Time) {
 		s.Create = &Create{Sequence: latest.sequence + 1, Attempt: 1}
 	case !latest.finished:
 		return
-	case s.Result.OK && q.RepeatAfter == 0:
+	case s.Result.OK && q.RepeatAfter == 0, q.Final && s.Final():
 		return
 	default:
 		pause, attempt := q.RepeatAfter, 1

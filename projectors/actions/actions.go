@@ -24,6 +24,9 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
+// application is what brokers and databases show as the client's name.
+const application = "projectionist/job"
+
 // Runner runs actions.
 type Runner struct {
 	Mounts       credentials.Mounts
@@ -68,6 +71,8 @@ func (r *Runner) run(ctx context.Context, action contract.Action, request string
 		return r.retire(ctx, &req)
 	case contract.ActionPromote, contract.ActionDiscard:
 		return r.switchRevisions(ctx, &req, res)
+	case contract.ActionVerify:
+		return r.verify(ctx, &req, res)
 	}
 	return &requestError{fmt.Sprintf("unknown action %q", action)}
 }
@@ -165,7 +170,7 @@ func (r *Runner) store(st *contract.Store) (stores.Admin, error) {
 	if st == nil {
 		return nil, &requestError{"the request names no store"}
 	}
-	return connect.Admin(r.Mounts, *st, "projectionist/job")
+	return connect.Admin(r.Mounts, *st, application)
 }
 
 func (r *Runner) probeStore(ctx context.Context, req *contract.Request, res *contract.Result) error {
@@ -183,13 +188,9 @@ func (r *Runner) probeStore(ctx context.Context, req *contract.Request, res *con
 // where each partition begins now: they are written down here once, so that
 // nothing later falls back to a default.
 func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
-	data, err := os.ReadFile(r.ContractPath)
+	c, err := r.contract()
 	if err != nil {
-		return &requestError{"the contract is not mounted: " + err.Error()}
-	}
-	var c contract.Contract
-	if err = json.Unmarshal(data, &c); err != nil {
-		return &requestError{"the contract cannot be read: " + err.Error()}
+		return err
 	}
 	broker, err := r.broker(&c.Broker)
 	if err != nil {
@@ -213,7 +214,7 @@ func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
 		return err
 	}
 	defer admin.Close()
-	facts, err := admin.Prepare(ctx, &c, starts)
+	facts, err := admin.Prepare(ctx, c, starts)
 	if err == nil {
 		res.Prepare = &facts
 	}
@@ -313,10 +314,13 @@ func explain(err error, res *contract.Result) {
 		taken    *stores.NameTakenError
 		refused  *stores.SwitchError
 		request  *requestError
+		no       *unverified
 	)
 	switch {
 	case errors.As(err, &request):
 		res.Reason, res.Retryable = "BadRequest", false
+	case errors.As(err, &no):
+		res.Reason, res.Path, res.Retryable = no.reason, no.path, false
 	case errors.As(err, &taken):
 		res.Reason, res.Path, res.Retryable = stores.ReasonNameTaken, "spec.models", false
 	case errors.As(err, &refused):

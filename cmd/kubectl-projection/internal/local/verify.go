@@ -209,13 +209,7 @@ func (p *plan) compared(ctx context.Context) (*verify.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &verify.Options{Log: log, Store: snapshotter, Contract: c, Program: program, Arrival: map[string][]string{}}
-	for i, m := range compile.Explain(c) {
-		if c.Models[i].Order != "" {
-			out.Arrival[m.Name] = m.Arrival
-		}
-	}
-	return out, nil
+	return &verify.Options{Log: log, Store: snapshotter, Contract: c, Program: program, Arrival: compile.Arrival(c)}, nil
 }
 
 // log reads the topics, in no consumer group.
