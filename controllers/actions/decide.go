@@ -30,7 +30,7 @@ type Question struct {
 	RepeatAfter time.Duration
 	// Hold asks nothing new for now; what is known is still reported.
 	Hold bool
-	// Final asks nothing again after an answer that waiting does not change.
+	// Final asks nothing again after an answer that waiting does not change, whatever else was asked since.
 	Final bool
 	// Keep names a Job that stays, whatever it answers: what it left is still needed.
 	Keep string
@@ -132,13 +132,15 @@ func Decide(q Question, jobs []batchv1.Job, pods []corev1.Pod, now time.Time) St
 // next decides whether and when another Job is made.
 func next(s *State, q Question, latest *view, now time.Time) {
 	switch {
+	case q.Final && (s.OK() || s.Final()):
+		return
 	case latest == nil:
 		s.Create = &Create{Sequence: 1, Attempt: 1}
 	case latest.inputs != q.Inputs:
 		s.Create = &Create{Sequence: latest.sequence + 1, Attempt: 1}
 	case !latest.finished:
 		return
-	case s.Result.OK && q.RepeatAfter == 0, q.Final && s.Final():
+	case s.Result.OK && q.RepeatAfter == 0:
 		return
 	default:
 		pause, attempt := q.RepeatAfter, 1
@@ -181,7 +183,7 @@ func obsolete(views []view, q Question) []*batchv1.Job {
 		switch {
 		case v.job.Name == q.Keep:
 		case v.inputs != q.Inputs:
-			if hasLater(views, i, q.Inputs) {
+			if hasLater(views, i, q.Inputs) || q.Final && newestAnswer >= 0 {
 				out = append(out, v.job)
 			}
 		case i < newestAnswer:

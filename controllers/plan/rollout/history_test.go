@@ -58,6 +58,7 @@ func TestHistories(t *testing.T) {
 			s.build[fmt.Sprintf("v%d", v)] = r.IntN(6)
 		}
 		s.build["v4"] = -1 // It never can be built.
+		s.wrong["v3"], s.faults = v1alpha1.ReasonVerificationFailed, r.IntN(4)
 		s.harm = func(j *simJob) {
 			j.due += r.IntN(4)
 			if r.IntN(4) == 0 {
@@ -66,7 +67,7 @@ func TestHistories(t *testing.T) {
 			j.mute = r.IntN(8) == 0
 		}
 		for range 60 {
-			switch r.IntN(8) {
+			switch r.IntN(10) {
 			case 0:
 				s.spec.version = fmt.Sprintf("v%d", 1+r.IntN(4))
 			case 1:
@@ -82,6 +83,8 @@ func TestHistories(t *testing.T) {
 				s.spec.rollout.Promotion = []v1alpha1.Promotion{v1alpha1.PromotionAutomatic, v1alpha1.PromotionManual}[r.IntN(2)]
 			case 5:
 				s.crash = r.IntN(4)
+			case 6, 7:
+				s.spec.rollout.Verify = []*v1alpha1.Verify{nil, {Sample: "1%"}, {Sample: "2%"}}[r.IntN(3)]
 			}
 			for range 1 + r.IntN(3) {
 				s.pass()
@@ -93,6 +96,9 @@ func TestHistories(t *testing.T) {
 		// In the end all is well again, and the same as without any of it.
 		s.harm, s.crash = nil, -1
 		s.spec = spec{version: "v2", rollout: rollout}
+		if seed%2 == 0 {
+			s.spec.rollout.Verify = &v1alpha1.Verify{Sample: "3%"}
+		}
 		s.settle(t)
 		s.verdict(t, history)
 		if want := "readers see v2; projectors of v2, record of v2 as active, tables of v2"; s.end() != want {
