@@ -80,6 +80,9 @@ func (s State) Failed() bool { return s.Result != nil && !s.Result.OK }
 // Final reports whether the newest answer says no, and asking again would not change it.
 func (s State) Final() bool { return s.Failed() && !s.Result.Retryable }
 
+// settled reports whether the question has an answer that stays.
+func (s State) settled(q Question) bool { return q.Final && (s.OK() || s.Final()) }
+
 // OK reports whether the newest answer says yes.
 func (s State) OK() bool { return s.Result != nil && s.Result.OK }
 
@@ -125,14 +128,14 @@ func Decide(q Question, jobs []batchv1.Job, pods []corev1.Pod, now time.Time) St
 		}
 	}
 	next(&s, q, latest, now)
-	s.Delete = obsolete(views, q)
+	s.Delete = obsolete(views, q, s.settled(q))
 	return s
 }
 
 // next decides whether and when another Job is made.
 func next(s *State, q Question, latest *view, now time.Time) {
 	switch {
-	case q.Final && (s.OK() || s.Final()):
+	case s.settled(q):
 		return
 	case latest == nil:
 		s.Create = &Create{Sequence: 1, Attempt: 1}
@@ -170,8 +173,8 @@ func Pause(attempt int) time.Duration {
 }
 
 // obsolete are the Jobs before the newest one that answers the question, and
-// those for another question once a Job for this one exists.
-func obsolete(views []view, q Question) []*batchv1.Job {
+// those for another question once a Job for this one exists, or once it is settled.
+func obsolete(views []view, q Question, settled bool) []*batchv1.Job {
 	newestAnswer := -1
 	for i, v := range views {
 		if v.inputs == q.Inputs && v.finished {
@@ -183,7 +186,7 @@ func obsolete(views []view, q Question) []*batchv1.Job {
 		switch {
 		case v.job.Name == q.Keep:
 		case v.inputs != q.Inputs:
-			if hasLater(views, i, q.Inputs) || q.Final && newestAnswer >= 0 {
+			if hasLater(views, i, q.Inputs) || settled {
 				out = append(out, v.job)
 			}
 		case i < newestAnswer:

@@ -95,7 +95,7 @@ type sim struct {
 	wrong  map[string]string
 	faults int
 	right  map[string]bool
-	last          Decision
+	last   Decision
 }
 
 const tickLength = 10 * time.Second
