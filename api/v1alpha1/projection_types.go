@@ -165,7 +165,7 @@ type Verify struct {
 }
 
 // Assertion is a condition that a revision must meet before it is promoted.
-// +kubebuilder:validation:XValidation:rule="has(self.row) != has(self.all)",message="an assertion has either row (for every row) or all (over the whole table)"
+// +kubebuilder:validation:XValidation:rule="has(self.row) != has(self.all)",message="give row (a condition on every row) or all (one on the whole table), not both"
 type Assertion struct {
 	// name names the assertion in messages. Example: no-negative-totals.
 	// +kubebuilder:validation:MinLength=1

@@ -84,7 +84,7 @@ func TestVerified(t *testing.T) {
 	n.active("tally", soon, is(second))
 	eventually(t, soon, "nothing is left of what was not shown", func(ctx context.Context) string {
 		var jobs batchv1.JobList
-		if err := kube().List(ctx, &jobs, client.InNamespace(n.name), client.MatchingLabels{contract.LabelRevision: third}); err != nil {
+		if err := kube().List(ctx, &jobs, client.InNamespace(n.name), client.MatchingLabels{contract.LabelRevision: third, "projectionist.dev/action": "verify"}); err != nil {
 			return err.Error()
 		}
 		got, err := rows(ctx, n.fill("SELECT revision FROM $SCHEMA_books.revisions"))

@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -146,7 +147,7 @@ func warnings(p *v1alpha1.Projection, r *v1alpha1.RevisionStatus) []string {
 	case v1alpha1.RevisionVerifying:
 		out = append(out, fmt.Sprintf("revision %s is being verified, and is shown without waiting for what comes of it", r.Name))
 	case v1alpha1.RevisionUnverified:
-		out = append(out, fmt.Sprintf("revision %s is shown although its verification failed%s", r.Name, because(r)))
+		out = append(out, fmt.Sprintf("revision %s is shown although %s", r.Name, cmp.Or(r.Message, "its verification failed")))
 	}
 	if !slices.Contains(near, r.Lag) && !slices.Contains(p.Spec.Rollout.Allow, v1alpha1.ConsentStaleRevision) {
 		out = append(out, fmt.Sprintf("revision %s is behind (lag %s): it is not shown before it has reached what readers see now, "+
