@@ -42,6 +42,10 @@ unit: ## Run the tests that need nothing but Go.
 chaos: ## Kill projectors, broker and database for a while and compare with the oracle.
 	@hack/test/chaos
 
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for 30 minutes of processor time (FUZZ_MINUTES).
+	@hack/test/fuzz
+
 .PHONY: bench
 bench: ## Measure throughput, latency and memory on real parts.
 	@hack/test/bench

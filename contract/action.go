@@ -111,6 +111,17 @@ type Result struct {
 type BrokerFacts struct {
 	ClusterID string `json:"clusterID,omitempty"`
 	Brokers   int32  `json:"brokers"`
+	// Registry is nil where the broker has no schema registry.
+	Registry *RegistryFacts `json:"registry,omitempty"`
+}
+
+// RegistryFacts is what a probe learnt about the schema registry of a broker. One that cannot be used does not make the
+// probe fail: topics without schemas and schemas that are known need no registry.
+type RegistryFacts struct {
+	OK bool `json:"ok"`
+	// Reason and Message say why it cannot be used, as those of a Result do.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
 // TopicFacts is what a probe learnt about a topic.

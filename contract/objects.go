@@ -18,3 +18,13 @@ const (
 	// ContractKey is the key of a ConfigMap that holds a Contract. The data of a ControllerRevision is the Contract itself.
 	ContractKey = "contract.json"
 )
+
+// The most connections to a store that the processes of the data plane hold at a time.
+const (
+	// ProjectorConnections is for a projector.
+	ProjectorConnections = 3
+	// ActionConnections is for an action Job.
+	ActionConnections = 2
+	// VerifyConnections is for a verify, which may run beside another action Job.
+	VerifyConnections = 1
+)

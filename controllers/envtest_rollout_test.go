@@ -6,6 +6,7 @@
 package controllers_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -318,6 +319,54 @@ func TestQueue(t *testing.T) {
 	w.settle()
 	w.wants(other(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
 	w.wants(w.projection(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
+}
+
+// Connections of the store are shared: a new projection and a new revision wait for them, and what runs goes on.
+func TestConnections(t *testing.T) {
+	w := newWorld(t)
+	a := w.running().Status.ActiveRevision
+	limit := func(n int32) {
+		t.Helper()
+		s := &v1alpha1.ReadStore{}
+		w.must(w.c.Get(w.ctx, client.ObjectKey{Namespace: w.ns, Name: "reads"}, s))
+		s.Spec.MaxConnections = &n
+		w.must(w.c.Update(w.ctx, s))
+		w.settle()
+	}
+	pods := *w.deployment().Spec.Replicas
+	limit(3*pods + 2 + 2)
+	w.wants(w.projection(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
+	w.fold("event.amount * 2")
+	w.settle()
+	p := w.projection()
+	message := w.wants(p, "Ready", metav1.ConditionFalse, v1alpha1.ReasonQueued)
+	if want := fmt.Sprintf("have %d of the %d that its spec.maxConnections allows", 3*pods+4, 3*pods+4); !strings.Contains(message, want) ||
+		stateOf(p, p.Status.TargetRevision) != "Queued" || len(w.deployments()) != 1 || w.serves() != a {
+		t.Errorf("%s, want %q; %+v", message, want, p.Status)
+	}
+	_, _, _, second := w.objects()
+	second.Name, second.Spec.Models[0].Name = "others", "others"
+	w.create(second)
+	w.settle()
+	other := func() *v1alpha1.Projection {
+		p := &v1alpha1.Projection{}
+		w.must(w.c.Get(w.ctx, client.ObjectKey{Namespace: w.ns, Name: "others"}, p))
+		return p
+	}
+	w.wants(other(), "Ready", metav1.ConditionFalse, v1alpha1.ReasonQueued)
+	// Room for the one that was asked for first.
+	limit(3*2*pods + 2*2 + 2)
+	w.wants(w.projection(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
+	w.wants(other(), "Ready", metav1.ConditionFalse, v1alpha1.ReasonQueued)
+	limit(3*3*pods + 2*2 + 2)
+	w.wants(other(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
+	limit(5)
+	w.now = w.now.Add(time.Minute) // it is written no more often than how far a projection is
+	w.settle()
+	message = w.wants(w.projection(), "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
+	if !strings.Contains(message, "its spec.maxConnections is 5: nothing that runs is stopped") {
+		t.Error(message)
+	}
 }
 
 // Events that are gone: the change is refused, and the revision that runs goes on.

@@ -298,3 +298,35 @@ func TestDeletingSaysSo(t *testing.T) {
 	}
 	w.deleting(p)
 }
+
+// A schema registry that is away leaves its broker ready, and is asked again soon.
+func TestSchemaRegistryIsAskedAgain(t *testing.T) {
+	w := newWorld(t)
+	away := true
+	w.results = func(r contract.Request) *contract.Result {
+		out := goodResult(r)
+		if r.Action == contract.ActionProbeBroker {
+			out.Broker.Registry = &contract.RegistryFacts{OK: !away}
+			if away {
+				out.Broker.Registry.Reason, out.Broker.Registry.Message = "SchemaRegistryUnreachable", "the schema registry does not answer"
+			}
+		}
+		return out
+	}
+	b, _, _, _ := w.objects()
+	b.Spec.SchemaRegistry.URLs = []string{"http://registry:8081"}
+	w.create(b)
+	wants := func(condition string, status metav1.ConditionStatus, reason string) {
+		t.Helper()
+		w.settle()
+		w.must(w.c.Get(w.ctx, client.ObjectKeyFromObject(b), b))
+		if c := find(b.Status.Conditions, condition); c == nil || c.Status != status || c.Reason != reason {
+			t.Errorf("%s: %+v", condition, b.Status.Conditions)
+		}
+	}
+	wants("Ready", metav1.ConditionTrue, v1alpha1.ReasonReachable)
+	wants("SchemaRegistryReady", metav1.ConditionFalse, "SchemaRegistryUnreachable")
+	away = false
+	w.now = w.now.Add(3 * time.Minute)
+	wants("SchemaRegistryReady", metav1.ConditionTrue, v1alpha1.ReasonReachable)
+}

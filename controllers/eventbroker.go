@@ -33,7 +33,9 @@ func (r *EventBrokerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	state, err := r.ask(ctx, broker, request.Action, actions.Question{Inputs: inputs, RepeatAfter: repeat(broker.UID)})
+	state, err := r.ask(ctx, broker, request.Action, actions.Question{
+		Inputs: inputs, RepeatAfter: repeat(broker.UID), Unsettled: registryAway,
+	})
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -46,6 +48,11 @@ func (r *EventBrokerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	after.Status = plan.Broker(broker, state, r.Now())
 	err = r.writeStatus(ctx, broker, after, broker.Status.Conditions, after.Status.Conditions)
 	return later(state.RequeueAfter), err
+}
+
+// registryAway tells whether the broker was reached and its schema registry was not.
+func registryAway(r *contract.Result) bool {
+	return r.Broker != nil && r.Broker.Registry != nil && !r.Broker.Registry.OK
 }
 
 // SetupWithManager registers the reconciler.

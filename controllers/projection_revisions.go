@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -349,50 +348,11 @@ func (r *ProjectionReconciler) rolloutInput(ctx context.Context, w *world) (roll
 		in.Revisions = append(in.Revisions, v.Revision)
 	}
 	var err error
-	in.Ahead, err = r.ahead(ctx, w)
+	if in.Ahead, err = r.ahead(ctx, w); err != nil {
+		return in, err
+	}
+	in.Connections, err = r.connections(ctx, w)
 	return in, err
-}
-
-// ahead counts the builds of other projections of the store that come before
-// this one's: those that go on, and those that were asked for earlier.
-func (r *ProjectionReconciler) ahead(ctx context.Context, w *world) (int, error) {
-	var mine *revision
-	for _, v := range w.revisions {
-		if v.Recorded && v.Role == rollout.RoleCandidate && !v.Deployed {
-			mine = v
-		}
-	}
-	if mine == nil {
-		return 0, nil
-	}
-	p := w.Projection
-	var all appsv1.ControllerRevisionList
-	if err := r.Client.List(ctx, &all, client.InNamespace(p.Namespace), client.MatchingLabels{
-		resources.LabelManagedBy: resources.ManagedBy, resources.LabelRole: string(rollout.RoleCandidate),
-		resources.LabelStore: resources.Bounded(p.Spec.StoreRef.Name),
-	}); err != nil {
-		return 0, err
-	}
-	n := 0
-	for i := range all.Items {
-		o := &all.Items[i]
-		if metav1.IsControlledBy(o, p) || !o.DeletionTimestamp.IsZero() {
-			continue
-		}
-		order := o.CreationTimestamp.Compare(mine.CreatedAt)
-		if order < 0 || (order == 0 && strings.Compare(o.Name, mine.record.Name) < 0) {
-			n++
-			continue
-		}
-		started, err := r.get(ctx, o.Namespace, o.Name, &appsv1.Deployment{})
-		if err != nil {
-			return 0, err
-		}
-		if started {
-			n++
-		}
-	}
-	return n, nil
 }
 
 // look makes the active revision, before there is one the first, what the status is about.

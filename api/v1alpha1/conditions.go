@@ -22,6 +22,8 @@ const (
 	ConditionStoreReady = "StoreReady"
 	// ConditionReplayPossible is True when every event since the first is still on an EventTopic.
 	ConditionReplayPossible = "ReplayPossible"
+	// ConditionSchemaRegistryReady is True when the schema registry of an EventBroker was reached; absent where it has none.
+	ConditionSchemaRegistryReady = "SchemaRegistryReady"
 )
 
 // Reasons of conditions. They are part of the API: alerts and scripts match them.

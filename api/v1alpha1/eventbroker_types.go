@@ -133,7 +133,7 @@ type KafkaAuthentication struct {
 // EventBrokerStatus is what the operator knows about a broker.
 // +kubebuilder:validation:MinProperties=1
 type EventBrokerStatus struct {
-	// conditions say how the broker is: Ready, Reconciling, Stalled. Each carries a reason and a message that says what to do.
+	// conditions say how the broker is: Ready, SchemaRegistryReady, Reconciling, Stalled. Each carries a reason and a message that says what to do.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=type

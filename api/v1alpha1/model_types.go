@@ -141,10 +141,11 @@ type Column struct {
 	Generated Expression `json:"generated,omitempty"`
 
 	// native is the type that the column has in the database, where it is not the usual one for type; values are cast to it.
-	// Such a column can be set, and nothing else. Default: by type. Example: inet.
+	// Such a column can be set, and nothing else. A type of an extension is named with its schema. Default: by type.
+	// Examples: inet, public.citext.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^[a-z_][a-z0-9_]*( [a-z]+)*(\([0-9]{1,5}(, ?[0-9]{1,5})?\))?$`
+	// +kubebuilder:validation:Pattern=`^([a-z_][a-z0-9_]*[.])?[a-z_][a-z0-9_]*( [a-z]+)*(\([0-9]{1,5}(, ?[0-9]{1,5})?\))?$`
 	// +optional
 	Native string `json:"native,omitempty"`
 

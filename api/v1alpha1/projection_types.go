@@ -71,7 +71,15 @@ type ProjectionSpec struct {
 
 // Rollout says how readers move from one revision to the next.
 // +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:XValidation:rule="!has(self.strategy) || self.strategy != 'InPlace' || !has(self.keepRevisions) && !has(self.keepSeconds)",message="strategy InPlace keeps no revision after the switch: remove keepRevisions and keepSeconds, or use strategy BlueGreen"
 type Rollout struct {
+	// strategy says what becomes of the revision that readers have left: BlueGreen keeps it for a while, by keepRevisions and
+	// keepSeconds, as a way back; InPlace drops it at once, and there is no way back but another build. Both build
+	// the new revision beside the old one and then move readers. Default: BlueGreen.
+	// +kubebuilder:default="BlueGreen"
+	// +optional
+	Strategy Strategy `json:"strategy,omitempty"`
+
 	// promotion says who moves readers to a new revision once it has caught up: Automatic, or Manual, where it waits for
 	// activeRevision (what "kubectl projection promote" sets). Default: Automatic.
 	// +kubebuilder:default="Automatic"
@@ -88,16 +96,14 @@ type Rollout struct {
 	ActiveRevision string `json:"activeRevision,omitempty"`
 
 	// keepRevisions is how many revisions that readers have left stay, with projectors that keep them up to date, so
-	// that a rollback is as quick as a promotion. Default: 1.
-	// +kubebuilder:default=1
+	// that a rollback is as quick as a promotion. Default: 1; with strategy InPlace none is kept.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=5
 	// +optional
 	KeepRevisions *int32 `json:"keepRevisions,omitempty"`
 
 	// keepSeconds is how long a revision stays after readers have left it; then its tables are dropped. Unit: seconds.
-	// Default: 3600.
-	// +kubebuilder:default=3600
+	// Default: 3600; with strategy InPlace at once.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=2592000
 	// +optional
@@ -195,6 +201,16 @@ type Assertion struct {
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=1024
 type AssertionExpression string
+
+// Strategy says what becomes of a revision that readers have left.
+// +kubebuilder:validation:Enum=BlueGreen;InPlace
+type Strategy string
+
+// The strategies.
+const (
+	StrategyBlueGreen Strategy = "BlueGreen"
+	StrategyInPlace   Strategy = "InPlace"
+)
 
 // Promotion says who moves readers to a new revision.
 // +kubebuilder:validation:Enum=Automatic;Manual

@@ -18,6 +18,15 @@ type ReadStoreSpec struct {
 	// +kubebuilder:validation:Maximum=64
 	// +optional
 	MaxConcurrentReplays int32 `json:"maxConcurrentReplays,omitempty"`
+
+	// maxConnections is how many connections projectors and Jobs of all projections of this store may hold together: 3 for each
+	// projector of each revision that runs, 2 for the Jobs of each projection, 2 for those of the store. A new revision, or a
+	// new projection, whose projectors would exceed it waits in the queue. What serves readers is never stopped for it: where
+	// that alone takes more, the status says so. Default: no limit. Example: 40.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	// +optional
+	MaxConnections *int32 `json:"maxConnections,omitempty"`
 }
 
 // PostgresStore says how to reach a PostgreSQL database and where in it read models live.

@@ -32,6 +32,11 @@ func Spec(from, to *v1alpha1.ProjectionSpec) []compile.Change {
 		add("deletionPolicy", "changed from %s to %s", a, b)
 	}
 	a, b := Defaulted(from.Rollout), Defaulted(to.Rollout)
+	if a.Strategy != b.Strategy {
+		// What is kept follows from it.
+		add("rollout.strategy", "changed from %s to %s", a.Strategy, b.Strategy)
+		b.KeepRevisions, b.KeepSeconds = a.KeepRevisions, a.KeepSeconds
+	}
 	if a.Promotion != b.Promotion {
 		add("rollout.promotion", "changed from %s to %s", a.Promotion, b.Promotion)
 	}
@@ -67,12 +72,18 @@ func Spec(from, to *v1alpha1.ProjectionSpec) []compile.Change {
 	return out
 }
 
-// Defaulted gives a rollout the defaults of the API.
+// Defaulted gives a rollout the defaults of the API, and what its strategy keeps.
 func Defaulted(r v1alpha1.Rollout) v1alpha1.Rollout {
 	if r.Promotion == "" {
 		r.Promotion = v1alpha1.PromotionAutomatic
 	}
+	if r.Strategy == "" {
+		r.Strategy = v1alpha1.StrategyBlueGreen
+	}
 	keepRevisions, keepSeconds := deref(r.KeepRevisions, 1), deref(r.KeepSeconds, 3600)
+	if r.Strategy == v1alpha1.StrategyInPlace {
+		keepRevisions, keepSeconds = 0, 0
+	}
 	r.KeepRevisions, r.KeepSeconds = &keepRevisions, &keepSeconds
 	if r.DeadlineSeconds == 0 {
 		r.DeadlineSeconds = 86400

@@ -15,7 +15,7 @@ import (
 )
 
 // nativeType is what a column's native may be: it goes into DDL as it is.
-var nativeType = regexp.MustCompile(`^[a-z_][a-z0-9_]*( [a-z]+)*(\([0-9]{1,5}(, ?[0-9]{1,5})?\))?$`)
+var nativeType = regexp.MustCompile(`^([a-z_][a-z0-9_]*[.])?[a-z_][a-z0-9_]*( [a-z]+)*(\([0-9]{1,5}(, ?[0-9]{1,5})?\))?$`)
 
 func (m *model) checkColumns(columns []v1alpha1.Column) {
 	if len(columns) == 0 {
@@ -183,7 +183,7 @@ func (m *model) checkNative(path string, spec *v1alpha1.Column) {
 	switch {
 	case spec.Native == "":
 	case !nativeType.MatchString(spec.Native):
-		m.invalid(path+".native", "it must be the name of a type in lower case, such as inet or varchar(3)")
+		m.invalid(path+".native", "it must be the name of a type in lower case, such as inet, varchar(3) or public.citext")
 	case slices.Contains(m.out.Key, spec.Name):
 		m.invalid(path+".native", "a key column has the usual type of the database, so that keys are the same everywhere; remove native")
 	}

@@ -223,8 +223,8 @@ func (c fastCompiler) orValue(call ast.CallExpr) (fastPart, bool) {
 			return fval{}, f
 		}
 		for _, name := range p.names[fixed:] {
-			if isArray(v) {
-				return fval{}, errFallback
+			if isArray(v) || isNumber(v) {
+				return fval{}, errFallback // CEL takes an index, and refuses a number beyond the limits
 			}
 			if v = a.memberOrNil(v, name); v == nil {
 				return alt.eval(a)

@@ -69,7 +69,7 @@ func (s *spot) absent(d *jsondoc.Doc, fixed int) bool {
 	for i := len(s.chain) - 1; i >= fixed; i-- {
 		switch d.Kind(s.chain[i]) {
 		case jsondoc.Missing:
-		case jsondoc.List:
+		case jsondoc.List, jsondoc.Number:
 			return false
 		default:
 			return i < len(s.chain)-1

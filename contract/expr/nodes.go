@@ -16,6 +16,8 @@ var errFallback = &Failure{"left to CEL"}
 
 func isArray(v *fastjson.Value) bool { return v != nil && v.Type() == fastjson.TypeArray }
 
+func isNumber(v *fastjson.Value) bool { return v != nil && v.Type() == fastjson.TypeNumber }
+
 // memberOrNil is member for values of any type.
 func (a *Activation) memberOrNil(v *fastjson.Value, name string) *fastjson.Value {
 	if v == nil || v.Type() != fastjson.TypeObject {
@@ -60,8 +62,8 @@ func (c fastCompiler) hasNode(p path) node {
 		if f != nil {
 			return fval{}, f
 		}
-		if isArray(v) {
-			return fval{}, errFallback
+		if isArray(v) || isNumber(v) {
+			return fval{}, errFallback // CEL takes an index, and refuses a number beyond the limits
 		}
 		m := a.memberOrNil(v, p.names[last])
 		if m != nil && m.Type() == fastjson.TypeNumber {

@@ -28,6 +28,8 @@ type Question struct {
 	Inputs string
 	// RepeatAfter asks again that long after a good answer; zero: never.
 	RepeatAfter time.Duration
+	// Unsettled tells whether a good answer leaves something to be asked again soon, as after a failed one.
+	Unsettled func(*contract.Result) bool
 	// Hold asks nothing new for now; what is known is still reported.
 	Hold bool
 	// Final asks nothing again after an answer that waiting does not change, whatever else was asked since.
@@ -147,7 +149,7 @@ func next(s *State, q Question, latest *view, now time.Time) {
 		return
 	default:
 		pause, attempt := q.RepeatAfter, 1
-		if !s.Result.OK {
+		if !s.Result.OK || (q.Unsettled != nil && q.Unsettled(s.Result)) {
 			pause, attempt = Pause(latest.attempt), latest.attempt+1
 		}
 		if wait := latest.at.Add(pause).Sub(now); wait > 0 {

@@ -130,6 +130,10 @@ func TestDecide(t *testing.T) {
 		"and is tried again": {q, []batchv1.Job{job(3, "a", 3, end, stamped(bad()))}, nil, end.Add(20 * time.Second), func(s State) bool {
 			return s.Create != nil && s.Create.Sequence == 4 && s.Create.Attempt == 4
 		}},
+		"a good answer with something left is asked again soon": {Question{Inputs: "a", RepeatAfter: time.Hour, Unsettled: func(r *contract.Result) bool { return r.Store != nil }},
+			[]batchv1.Job{job(3, "a", 3, end, stamped(good()))}, nil, end.Add(20 * time.Second), func(s State) bool {
+				return s.OK() && s.Create != nil && s.Create.Sequence == 4 && s.Create.Attempt == 4
+			}},
 		"another question is asked at once": {Question{Inputs: "b"}, []batchv1.Job{job(3, "a", 3, end, stamped(bad()))}, nil, end, func(s State) bool {
 			return s.Result == nil && s.Create != nil && s.Create.Sequence == 4 && s.Create.Attempt == 1 && len(s.Delete) == 0
 		}},

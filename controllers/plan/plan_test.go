@@ -274,3 +274,34 @@ func TestTopicStates(t *testing.T) {
 		}
 	}
 }
+
+func TestSchemaRegistryOfABroker(t *testing.T) {
+	with := v1alpha1.EventBrokerSpec{SchemaRegistry: v1alpha1.SchemaRegistry{URLs: []string{"http://registry:8081"}}}
+	for name, c := range map[string]struct {
+		spec           v1alpha1.EventBrokerSpec
+		facts          *contract.RegistryFacts
+		status, reason string
+	}{
+		"none":             {v1alpha1.EventBrokerSpec{}, nil, "", ""},
+		"not asked yet":    {with, nil, "Unknown", "Pending"},
+		"there":            {with, &contract.RegistryFacts{OK: true}, "True", "Reachable"},
+		"away":             {with, &contract.RegistryFacts{Reason: "SchemaRegistryUnreachable", Message: "x"}, "False", "SchemaRegistryUnreachable"},
+		"without a reason": {with, &contract.RegistryFacts{}, "False", "Unreachable"},
+	} {
+		result := &contract.Result{OK: true, Broker: &contract.BrokerFacts{ClusterID: "k", Brokers: 3, Registry: c.facts}}
+		s := Broker(&v1alpha1.EventBroker{Spec: c.spec}, actions.State{Result: result, LastGood: result}, now)
+		if r := Find(s.Conditions, "Ready"); r.Status != metav1.ConditionTrue {
+			t.Errorf("%s: the broker itself is not ready: %+v", name, r)
+		}
+		got := Find(s.Conditions, "SchemaRegistryReady")
+		if c.status == "" {
+			if got != nil {
+				t.Errorf("%s: %+v", name, got)
+			}
+			continue
+		}
+		if got == nil || string(got.Status) != c.status || got.Reason != c.reason {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

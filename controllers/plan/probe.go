@@ -65,8 +65,30 @@ func Broker(b *v1alpha1.EventBroker, s actions.State, now time.Time) v1alpha1.Ev
 		good = fmt.Sprintf("the Kafka cluster %s with %d %s was reached", out.ClusterID, out.Brokers, plural(int64(out.Brokers), "broker"))
 	}
 	v := probed(s, "the broker", orElse(good, "the broker was reached"))
-	out.Conditions = Conditions(b.Status.Conditions, b.Generation, now, v)
+	var facts []Fact
+	if len(b.Spec.SchemaRegistry.URLs) > 0 {
+		facts = append(facts, schemaRegistry(s.LastGood))
+	}
+	out.Conditions = Conditions(b.Status.Conditions, b.Generation, now, v, facts...)
 	return out
+}
+
+// schemaRegistry says whether the registry of a broker can be used. A broker is ready without it: only events whose schema
+// is not known yet wait for it.
+func schemaRegistry(probe *contract.Result) Fact {
+	fact := Fact{Type: v1alpha1.ConditionSchemaRegistryReady, Status: metav1.ConditionUnknown,
+		Reason: v1alpha1.ReasonPending, Message: "the schema registry was not asked yet"}
+	if probe == nil || probe.Broker == nil || probe.Broker.Registry == nil {
+		return fact
+	}
+	r := probe.Broker.Registry
+	if r.OK {
+		fact.Status, fact.Reason, fact.Message = metav1.ConditionTrue, v1alpha1.ReasonReachable, "the schema registry was reached and may be used"
+		return fact
+	}
+	fact.Status, fact.Reason = metav1.ConditionFalse, reasonOr(r.Reason, v1alpha1.ReasonUnreachable)
+	fact.Message = r.Message + ". Events whose schema is known are applied; others wait"
+	return fact
 }
 
 // Store gives the status of a ReadStore.

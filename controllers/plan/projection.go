@@ -85,7 +85,7 @@ func Projection(o *Observation) v1alpha1.ProjectionStatus {
 	src, st := source(o), store(o)
 	v := verdict(o, src, st)
 	if v.Ready == metav1.ConditionTrue {
-		v.Message = joined(v.Message, limited)
+		v.Message = joined(v.Message, limited, o.Rollout.Note)
 	}
 	out := v1alpha1.ProjectionStatus{
 		ObservedGeneration: ptr.To(p.Generation),

@@ -20,8 +20,8 @@ const (
 	LabelProjection = contract.LabelProjection
 	// LabelRevision is the revision that an object belongs to.
 	LabelRevision = contract.LabelRevision
-	// LabelRole on ControllerRevisions says what the revision is there for, and LabelStore in which ReadStore its tables are:
-	// they are how the projections of a store know of each other's builds.
+	// LabelRole on ControllerRevisions says what the revision is there for, and LabelStore, on Deployments as well, in which
+	// ReadStore its tables are: they are how the projections of a store know of each other's builds and connections.
 	LabelRole  = "projectionist.dev/role"
 	LabelStore = "projectionist.dev/store"
 	// LabelOwnerUID is the UID of the resource that a Job acts for.

@@ -132,7 +132,7 @@ func (p Projector) Deployment() (*appsv1ac.DeploymentApplyConfiguration, error) 
 		WithAnnotations(overlay(plain(p.Spec.Annotations), map[string]string{AnnotationContractHash: p.ContractDigest})).
 		WithSpec(spec)
 	return appsv1ac.Deployment(RevisionName(p.Projection, p.Contract.Revision), p.Owner.Namespace).
-		WithLabels(labels).
+		WithLabels(overlay(map[string]string{LabelStore: Bounded(p.Contract.Store.Name)}, labels)).
 		WithOwnerReferences(p.Owner.reference()).
 		WithSpec(appsv1ac.DeploymentSpec().
 			WithReplicas(p.Replicas).

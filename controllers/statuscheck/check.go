@@ -32,6 +32,9 @@ var required = map[string][]string{
 	"Projection":  {"Ready", "Available", "SpecAccepted", "SourceReady", "StoreReady"},
 }
 
+// optional are the conditions of a resource that declares what they are about.
+var optional = map[string][]string{"EventBroker": {"SchemaRegistryReady"}}
+
 // passing are the conditions that are there only while they are True.
 var passing = []string{"Reconciling", "Stalled"}
 
@@ -46,7 +49,7 @@ func Check(s Subject) []string {
 	if s.ObservedGeneration != s.Generation {
 		report("observedGeneration is %d, generation is %d", s.ObservedGeneration, s.Generation)
 	}
-	known := append(slices.Clone(required[s.Kind]), passing...)
+	known := slices.Concat(required[s.Kind], optional[s.Kind], passing)
 	seen := map[string]metav1.Condition{}
 	for _, c := range s.Conditions {
 		if _, twice := seen[c.Type]; twice {

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 	"github.com/projectionist-dev/projectionist/projectors/credentials"
 	"github.com/projectionist-dev/projectionist/projectors/event"
@@ -98,7 +99,26 @@ func (r *Runner) probeBroker(ctx context.Context, req *contract.Request, res *co
 		return err
 	}
 	res.Broker = &contract.BrokerFacts{ClusterID: cluster.ID, Brokers: int32(cluster.Brokers)}
+	if req.Broker.Registry == nil {
+		return nil
+	}
+	registry, err := connect.Registry(ctx, r.Mounts, *req.Broker)
+	if err != nil {
+		return err
+	}
+	res.Broker.Registry = registryFacts(registry.Probe())
 	return nil
+}
+
+func registryFacts(err error) *contract.RegistryFacts {
+	var away *codecs.UnavailableError
+	switch {
+	case err == nil:
+		return &contract.RegistryFacts{OK: true}
+	case errors.As(err, &away):
+		return &contract.RegistryFacts{Reason: away.Reason, Message: away.Message}
+	}
+	return &contract.RegistryFacts{Reason: codecs.ReasonRegistryUnreachable, Message: err.Error()}
 }
 
 func (r *Runner) probeTopic(ctx context.Context, req *contract.Request, res *contract.Result) error {

@@ -19,6 +19,11 @@ func Schemas(ctx context.Context, m credentials.Mounts, b contract.Broker) (code
 	if b.Registry == nil {
 		return nil, nil
 	}
+	return Registry(ctx, m, b)
+}
+
+// Registry is the client of the schema registry of a broker that has one.
+func Registry(ctx context.Context, m credentials.Mounts, b contract.Broker) (*registry.Client, error) {
 	r := *b.Registry
 	c, err := registry.New(ctx, registry.Config{URLs: r.URLs, Access: func() (registry.Access, error) { return registryAccess(m, r) }})
 	if err != nil {

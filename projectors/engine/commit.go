@@ -236,9 +236,7 @@ func (s *session) peek(ctx context.Context) (map[event.TopicPartition]stores.Cla
 	return m, nil
 }
 
-// lost drops partitions that another claim holds now. They are claimed again
-// in the next generation, or when the other has stood still for ReclaimAfter:
-// two members must not take from each other for ever.
+// lost drops partitions whose fence did not hold.
 func (c *committer) lost(ctx context.Context, tps []event.TopicPartition) {
 	rows, err := c.peek(ctx)
 	if err != nil {
@@ -249,14 +247,9 @@ func (c *committer) lost(ctx context.Context, tps []event.TopicPartition) {
 	defer c.mu.Unlock()
 	for _, tp := range tps {
 		p := c.parts[tp]
-		if p == nil || !p.claimed {
-			continue
+		if p != nil && p.claimed {
+			c.loseLocked(p, rows[tp])
 		}
-		// A stop ahead of what becomes void here is found again by whoever gets there.
-		p.claimed, p.stop, p.lostAt, p.lostRow = false, nil, time.Now(), rows[tp]
-		p.serial++
-		c.e.metrics.fenced.Inc()
-		c.e.cfg.Logger.Warn("partition is claimed by another projector", "partition", tp.String(), "owner", p.lostRow.Owner)
 	}
 }
 

@@ -51,6 +51,9 @@ type Config struct {
 	IdleCommit time.Duration
 	// WatchInterval is how often the ends of the log are sampled; default 2 s.
 	WatchInterval time.Duration
+	// LookInterval is how often quiet partitions are compared with their position rows: how
+	// long a failover of the store that lost a last commit may go unnoticed; default 10 s.
+	LookInterval time.Duration
 	// ReclaimAfter is how long a partition lost to another claim must stand still before it is claimed again; default 15 s.
 	ReclaimAfter time.Duration
 	// StalledTransactionAfter is how long the last stable offset may stay behind the high watermark; default 60 s.
@@ -66,6 +69,7 @@ func (c *Config) setDefaults() {
 	def(&c.Linger, 5*time.Millisecond)
 	def(&c.IdleCommit, time.Second)
 	def(&c.WatchInterval, 2*time.Second)
+	def(&c.LookInterval, 10*time.Second)
 	def(&c.ReclaimAfter, 15*time.Second)
 	def(&c.StalledTransactionAfter, time.Minute)
 	def(&c.DrainTimeout, 5*time.Second)

@@ -350,3 +350,24 @@ func TestDrain(t *testing.T) {
 		w.check()
 	})
 }
+
+// A revision that is prepared after the growth and before anybody has seen it keeps the order, too.
+func TestRevisionPreparedBeforeGrowthIsSeenKeepsTheOrder(t *testing.T) {
+	inBubble(t, 2, func(w *world) {
+		w.spread(2, 6, 3000)
+		w.broker.Grow(topic, 4)
+		for range 200 {
+			w.send(3, "key-0") // from partition 0
+			w.send(2, "key-1") // from partition 1
+		}
+		next := *w.contract
+		next.Revision, next.DataHash, next.Group = "9876543210", "1:9876543210", "g2"
+		w.contract = &next
+		w.prepare()
+		a, b := w.start("a", nil), w.start("b", nil)
+		w.until("caught up", func() bool {
+			return w.caughtUp() && len(w.claims()) == 4 && len(a.Status().Partitions)+len(b.Status().Partitions) == 4
+		})
+		w.check()
+	})
+}

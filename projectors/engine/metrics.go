@@ -31,7 +31,7 @@ func newMetrics() *metrics {
 		commits: prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "commits_total",
 			Help: "Transactions committed in the store."}),
 		fenced: prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "fenced_total",
-			Help: "Partitions lost to another claim."}),
+			Help: "Partitions lost: to another claim, or because the store has gone back."}),
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "faults_total",
 			Help: "Faults of the surroundings that were waited out, by side and reason."}, []string{"side", "reason"}),
 		stops: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "partition_stops_total",

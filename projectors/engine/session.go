@@ -31,6 +31,8 @@ type session struct {
 	workers []chan *unit
 	staged  chan *unit
 	budget  *semaphore.Weighted
+
+	storeAway bool // look could not read; the watcher's own
 }
 
 func newSession(e *Engine, gen sources.Generation) *session {

@@ -16,14 +16,19 @@ import (
 // advisoryEvery is how often the broker is told how far the group is.
 const advisoryEvery = 5 * time.Second
 
-// watch samples the ends of the log, opens barriers, takes back lost
-// partitions and tells lag tools how far we are, until ctx is done.
+// watch samples the ends of the log, opens barriers, looks after quiet
+// partitions, takes back lost ones and tells lag tools how far we are, until ctx is done.
 func (s *session) watch(ctx context.Context) {
 	tick := time.NewTicker(s.e.cfg.WatchInterval)
 	defer tick.Stop()
 	var told time.Time
+	looked := time.Now() // they were claimed just now
 	for {
 		s.sample(ctx)
+		if time.Since(looked) >= s.e.cfg.LookInterval {
+			looked = time.Now()
+			s.look(ctx)
+		}
 		s.reclaim(ctx)
 		if s.waitsAtBarrier() {
 			if err := s.applyBarriers(ctx); err != nil {
@@ -128,7 +133,7 @@ func (s *session) reclaim(ctx context.Context) {
 			s.stopLocked(p, positionMissing(p.claim.Next))
 			continue
 		}
-		if row.Epoch != p.lostRow.Epoch || row.Next != p.lostRow.Next {
+		if row.Epoch != p.lostRow.Epoch || row.Token != p.lostRow.Token || row.Next != p.lostRow.Next {
 			p.lostAt, p.lostRow = time.Now(), row
 			continue
 		}

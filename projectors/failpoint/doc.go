@@ -16,6 +16,7 @@
 //
 //	postgres/fence-no-epoch-token          a commit checks neither epoch nor token of its claim
 //	postgres/fence-none                    a commit checks the expected position neither
+//	postgres/claim-tokens-once             a claim whose answer was lost is tried again with the tokens of the first try
 //	postgres/position-outside-transaction  rows commit first, positions in a transaction of their own
 //	postgres/die-before-position           the process exits between these two transactions
 //

@@ -31,6 +31,36 @@ func (c *Client) fetch(id int) (codecs.Schema, error) {
 	return codecs.Schema{Type: typeName(s.Type), Text: s.Schema, References: r.found}, nil
 }
 
+// Probe asks whether the registry answers as one, and accepts the credentials. It fails with *codecs.UnavailableError.
+func (c *Client) Probe() error {
+	err := c.each(func(ctx context.Context, server *sr.Client) error {
+		_, err := server.SupportedTypes(ctx)
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	var withReason interface{ Reason() string }
+	var answer *sr.ResponseError
+	reason, message := codecs.ReasonRegistryUnreachable, fmt.Sprintf("the schema registry does not answer: %v", err)
+	switch {
+	case errors.As(err, &withReason):
+		reason, message = withReason.Reason(), fmt.Sprintf("the credentials of the schema registry: %v", withReason)
+	case !errors.As(err, &answer):
+	case refuses(answer.StatusCode):
+		reason, message = codecs.ReasonRegistryUnauthorized, fmt.Sprintf(
+			"the schema registry answers %d: it does not accept the credentials of spec.schemaRegistry.secretRef", answer.StatusCode)
+	default:
+		message = fmt.Sprintf("spec.schemaRegistry.urls: an address answers %d where a schema registry lists its types of schemas (GET /schemas/types): "+
+			"see whether the address and its path are right", answer.StatusCode)
+	}
+	return &codecs.UnavailableError{Reason: reason, Message: message, Err: err}
+}
+
+func refuses(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden
+}
+
 func typeName(t sr.SchemaType) string {
 	switch t {
 	case sr.TypeAvro:
@@ -111,11 +141,11 @@ func unavailable(id int, err error) *codecs.UnavailableError {
 	case !errors.As(err, &answer):
 		return out(codecs.ReasonRegistryUnreachable, "schema id %d is not known yet, and the schema registry does not answer: %v", id, err)
 	}
-	switch answer.StatusCode {
-	case http.StatusNotFound:
+	switch {
+	case answer.StatusCode == http.StatusNotFound:
 		return out(codecs.ReasonSchemaMissing, "the schema registry has no schema with the id %d, or not all that it refers to: it was deleted for good, "+
 			"or the EventBroker names another registry than the producers use; its events wait", id)
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case refuses(answer.StatusCode):
 		return out(codecs.ReasonRegistryUnauthorized, "the schema registry answers %d: it does not accept the credentials of spec.schemaRegistry.secretRef, "+
 			"or they may not read schemas", answer.StatusCode)
 	}

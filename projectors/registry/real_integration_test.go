@@ -88,6 +88,9 @@ func newRealRun(t *testing.T) *realRun {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := r.schemas.Probe(); err != nil {
+		t.Fatal(err)
+	}
 	return r
 }
 

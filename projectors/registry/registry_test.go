@@ -358,3 +358,46 @@ func TestRequestsEndWithTheProcess(t *testing.T) {
 		}
 	})
 }
+
+func TestProbe(t *testing.T) {
+	for name, c := range map[string]struct {
+		a, b            http.Handler
+		reason, message string
+	}{
+		"the second address answers": {nil, types(), "", ""},
+		"nobody answers":             {nil, nil, codecs.ReasonRegistryUnreachable, "does not answer"},
+		"credentials are refused":    {status(http.StatusUnauthorized), nil, codecs.ReasonRegistryUnauthorized, "secretRef"},
+		"another server":             {status(http.StatusNotFound), status(http.StatusNotFound), codecs.ReasonRegistryUnreachable, "its path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, _ *srfake.Registry, s *servers, client *registry.Client) {
+				s.set("a", c.a)
+				s.set("b", c.b)
+				err := client.Probe()
+				if c.reason == "" {
+					if err != nil {
+						t.Fatal(err)
+					}
+					return
+				}
+				if err == nil || reasonOf(err) != c.reason || !strings.Contains(err.Error(), c.message) {
+					t.Errorf("%v, want %s with %q", err, c.reason, c.message)
+				}
+			})
+		})
+	}
+}
+
+func types() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/schemas/types" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = io.WriteString(w, `["JSON","PROTOBUF","AVRO"]`)
+	})
+}
+
+func status(code int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
+}

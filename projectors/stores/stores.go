@@ -96,7 +96,8 @@ type Admin interface {
 	// view, and a position row for each partition in starts. It is idempotent and adopts a
 	// retained projection's tables; it fails with *NameTakenError rather than
 	// touching a relation that is not this projection's. Position rows are made
-	// once, with the revision: starts are ignored when it is there already. Views
+	// once, with the revision: starts are ignored when it is there already. Partitions that
+	// another revision has not seen yet get none: they come through AddPartitions, with a barrier (AsRecorded). Views
 	// show the revision that was prepared first. Starts number the partitions of
 	// each topic from 0 without gaps.
 	Prepare(ctx context.Context, c *contract.Contract, starts []Start) (contract.PrepareFacts, error)

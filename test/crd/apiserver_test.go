@@ -229,7 +229,10 @@ var refused = []struct {
 	{"on is true in YAML", "Projection", []string{"      set:", "      on: orders\n      set:"}, "unknown field"},
 	{"onAbsent", "Projection", []string{"      set:", "      onAbsent: Fail\n      set:"}, `supported values: "Create", "Ignore"`},
 	{"replicas", "Projection", []string{"  storeRef:", "  projector: {replicas: 0}\n  storeRef:"}, "greater than or equal to 1"},
-	{"what is not in this release", "Projection", []string{"  storeRef:", "  rollout: {strategy: BlueGreen}\n  storeRef:"}, `unknown field "spec.rollout.strategy"`},
+	{"what is not in this release", "Projection", []string{"  storeRef:", "  errors: {policy: DeadLetter}\n  storeRef:"}, `unknown field "spec.errors"`},
+	{"a strategy", "Projection", []string{"  storeRef:", "  rollout: {strategy: Recreate}\n  storeRef:"}, `supported values: "BlueGreen", "InPlace"`},
+	{"in place, and something kept", "Projection", []string{"  storeRef:", "  rollout: {strategy: InPlace, keepRevisions: 1}\n  storeRef:"}, "strategy InPlace keeps no revision after the switch"},
+	{"in place, and kept for a while", "Projection", []string{"  storeRef:", "  rollout: {strategy: InPlace, keepSeconds: 60}\n  storeRef:"}, "remove keepRevisions and keepSeconds, or use strategy BlueGreen"},
 	{"a revision's name", "Projection", []string{"  storeRef:", "  rollout: {activeRevision: newest}\n  storeRef:"}, "spec.rollout.activeRevision"},
 	{"a consent", "Projection", []string{"  storeRef:", "  rollout: {allow: [Everything]}\n  storeRef:"}, `supported values: "BreakReaders", "StaleRevision"`},
 	{"a lock that is held for too long", "Projection", []string{"  storeRef:", "  rollout: {lockTimeoutMilliseconds: 500}\n  storeRef:"}, "less than or equal to 450"},
@@ -245,7 +248,7 @@ func testDefaults(ctx context.Context, t *testing.T, c client.Client) {
 		s.Models[0].Handlers[0].OnAbsent != v1alpha1.OnAbsentCreate || s.Models[0].Order != v1alpha1.ModelOrderLog {
 		t.Errorf("defaults of a Projection: %+v", s)
 	}
-	if r := s.Rollout; r.Promotion != v1alpha1.PromotionAutomatic || *r.KeepRevisions != 1 || *r.KeepSeconds != 3600 ||
+	if r := s.Rollout; r.Strategy != v1alpha1.StrategyBlueGreen || r.Promotion != v1alpha1.PromotionAutomatic || r.KeepRevisions != nil || r.KeepSeconds != nil ||
 		r.DeadlineSeconds != 86400 || r.LockTimeoutMilliseconds != 100 {
 		t.Errorf("defaults of a roll-out: %+v", r)
 	}

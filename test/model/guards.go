@@ -8,13 +8,11 @@ package model
 type Guards struct {
 	// Of the commit: fence.go and holds.go.
 
-	// FenceClaim: the fence compares the claim, epoch and token.
+	// FenceClaim: the fence compares the claim.
 	FenceClaim bool
-	// FenceToken: it compares the token, and not the epoch alone.
+	// FenceToken: by its token, and not by its epoch. That the code compares both is no
+	// guard: docs/adr/0022-the-token-is-the-fence.md.
 	FenceToken bool
-	// FenceEpoch: it compares the epoch, and not the token alone. Beside the token
-	// this one is no guard: nothing goes wrong without it. The epoch is there to order claims.
-	FenceEpoch bool
 	// FencePosition: the fence compares the position that the batch begins at.
 	FencePosition bool
 	// FenceRaises: a fence that does not hold is an error, which ends the transaction.
@@ -53,7 +51,7 @@ type Guards struct {
 	// HoldWithPosition: a hold is written in the transaction that moves the position past it.
 	HoldWithPosition bool
 
-	// Of promotion and rollback: promotion.go and switches.go.
+	// Of promotion and rollback: promotion.go, switches.go and topics.go.
 
 	// ExpectsSequence: a switch happens only at the sequence that it was asked for at.
 	ExpectsSequence bool
@@ -79,6 +77,14 @@ type Guards struct {
 	KeptStaysDurable bool
 	// RollbackCompares: a rollback compares positions like a promotion.
 	RollbackCompares bool
+	// NewTopicsReachEnd: a switch is asked for only when the revision has been at the end of each topic that readers do not see yet.
+	NewTopicsReachEnd bool
+	// RemovedIsConsent: a topic that the revision's spec no longer has is not waited for.
+	RemovedIsConsent bool
+	// PromotingStays: a revision is not dropped while a switch to it is under way.
+	PromotingStays bool
+	// ViewsReplaced: views are replaced, and not dropped and made anew.
+	ViewsReplaced bool
 
 	// Of partition growth: growth.go.
 
@@ -108,12 +114,12 @@ type Guards struct {
 // AllGuards is the protocol as it is.
 func AllGuards() Guards {
 	return Guards{
-		FenceClaim: true, FenceToken: true, FenceEpoch: true, FencePosition: true, FenceRaises: true, PositionWithRows: true,
+		FenceClaim: true, FenceToken: true, FencePosition: true, FenceRaises: true, PositionWithRows: true,
 		MissingRowStops: true, FoldPerPartition: true, LostAnswerReads: true, Reclaims: true, ReclaimWaits: true, LooksAtRows: true, ServerEndsFrozen: true,
 		FenceHeld: true, ResolveRaises: true, ResolveLocks: true, HeldReload: true, OneVersion: true, HoldsFollowers: true, HoldWithPosition: true,
 		ExpectsSequence: true, ExpectsActive: true, LocksRevisions: true, LocksPositions: true, ComparesPositions: true,
 		MissingIsBehind: true, HoldsAreSubset: true, ViewsWithRecord: true, AwaitsSnapshots: true, AwaitsDurable: true,
-		KeptStaysDurable: true, RollbackCompares: true,
+		KeptStaysDurable: true, RollbackCompares: true, NewTopicsReachEnd: true, RemovedIsConsent: true, PromotingStays: true, ViewsReplaced: true,
 		OldPause: true, NewWait: true, AllArrive: true, EndsAreHighWatermarks: true, FirstBarrierStands: true, BarrierWithRows: true,
 		BarriersKept: true, PreparedAsKnown: true, NewRowsOnly: true, GrowthKnown: true,
 	}
@@ -121,5 +127,8 @@ func AllGuards() Guards {
 
 // holds compares a claim with a position row as the fence does.
 func (g *Guards) holds(epoch, token, rowEpoch, rowToken uint8) bool {
-	return !g.FenceClaim || (!g.FenceEpoch || epoch == rowEpoch) && (!g.FenceToken || token == rowToken)
+	if g.FenceToken {
+		return !g.FenceClaim || token == rowToken
+	}
+	return !g.FenceClaim || epoch == rowEpoch
 }

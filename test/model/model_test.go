@@ -37,6 +37,7 @@ var models = map[string]run{
 	"holds":             of(NewHolds),
 	"promotion":         of(NewPromotion),
 	"switches":          of(NewSwitches),
+	"topics":            of(NewTopics),
 	"growth":            of(func(g Guards) System[growthState] { return NewGrowth(g, false) }),
 	"growth, multiples": of(func(g Guards) System[growthState] { return NewGrowth(g, true) }),
 }
@@ -79,6 +80,10 @@ var needs = []struct{ guard, model, broken string }{
 	{"AwaitsDurable", "promotion", NeverBack},
 	{"KeptStaysDurable", "promotion", NeverBack},
 	{"RollbackCompares", "promotion", NeverBack},
+	{"NewTopicsReachEnd", "topics", ShowsNew},
+	{"RemovedIsConsent", "topics", Stuck},
+	{"PromotingStays", "topics", ShowsNew},
+	{"ViewsReplaced", "topics", ViewStays},
 
 	{"OldPause", "growth", KeyAcross},
 	{"NewWait", "growth", KeyAcross},
@@ -93,26 +98,12 @@ var needs = []struct{ guard, model, broken string }{
 	{"GrowthKnown", "growth", KeyAcross},
 }
 
-// Beside the others these are no guards: nothing goes wrong without them.
-var redundant = []string{"FenceEpoch"}
-
 func TestProtocolHolds(t *testing.T) {
 	t.Parallel()
 	for name, check := range models {
 		t.Run(name, func(t *testing.T) {
 			explored(t, check, AllGuards())
 		})
-	}
-}
-
-func TestRedundantGuards(t *testing.T) {
-	t.Parallel()
-	for _, guard := range redundant {
-		for _, name := range []string{"fence", "holds"} {
-			t.Run(guard+", "+name, func(t *testing.T) {
-				explored(t, models[name], without(t, guard))
-			})
-		}
 	}
 }
 
@@ -158,7 +149,6 @@ func TestEachGuardIsListed(t *testing.T) {
 	for _, need := range needs {
 		listed = append(listed, need.guard)
 	}
-	listed = append(listed, redundant...)
 	all := AllGuards()
 	for i := range reflect.TypeFor[Guards]().NumField() {
 		name := reflect.TypeFor[Guards]().Field(i).Name

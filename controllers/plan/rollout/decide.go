@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/utils/ptr"
-
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/change"
@@ -36,6 +34,8 @@ type Decision struct {
 	Revisions []v1alpha1.RevisionStatus
 	// Say is what this means for who waits for the newest spec; nil where readers see it.
 	Say *Say
+	// Note is what a user should know of connections, "" if nothing.
+	Note string
 	// Wake is when to look again if nothing happens; zero: no need.
 	Wake time.Duration
 }
@@ -88,6 +88,7 @@ func Decide(in Input) Decision {
 	d.ask()
 	d.cancel()
 	d.out.Say = d.say()
+	d.out.Note = d.overdrawn()
 	d.statuses()
 	return d.out
 }
@@ -256,10 +257,11 @@ func (d *decider) role(r *Revision) Role { return d.out.Roles[r.Name] }
 func (d *decider) keep(left []*Revision) {
 	at := func(r *Revision) time.Time { return d.Facts.Find(r.Name).LeftAt }
 	slices.SortStableFunc(left, func(a, b *Revision) int { return at(b).Compare(at(a)) })
-	seconds := time.Duration(ptr.Deref(d.Rollout.KeepSeconds, 3600)) * time.Second
+	keep := change.Defaulted(d.Rollout)
+	seconds := time.Duration(*keep.KeepSeconds) * time.Second
 	for i, r := range left {
 		until := at(r).Add(seconds)
-		if i >= int(ptr.Deref(d.Rollout.KeepRevisions, 1)) || !d.Now.Before(until) {
+		if i >= int(*keep.KeepRevisions) || !d.Now.Before(until) {
 			d.cut(r, RoleLeaving)
 			continue
 		}
@@ -275,8 +277,11 @@ func (d *decider) wake(in time.Duration) {
 	}
 }
 
-// queued reports whether other projections of the store come first.
-func (d *decider) queued(r *Revision) bool {
+// queued reports whether a revision has to wait for others of the store.
+func (d *decider) queued(r *Revision) bool { return d.outranked(r) || d.crowded(r) }
+
+// outranked reports whether other projections of the store come first.
+func (d *decider) outranked(r *Revision) bool {
 	return d.role(r) == RoleCandidate && !r.Deployed && !r.Prepared && d.Ahead >= max(d.Limit, 1)
 }
 
@@ -297,6 +302,8 @@ func (d *decider) run() {
 			}
 		case r.Deployed, d.mayStart(r):
 			d.out.Run = append(d.out.Run, Run{r.Name, role})
+		case d.crowded(r):
+			d.wake(roomPoll)
 		}
 	}
 }
@@ -329,7 +336,7 @@ func (d *decider) ask() {
 	if d.out.Active == "" {
 		first = d.find(d.out.Target)
 	}
-	if d.prepare(first) {
+	if first != nil && !d.queued(first) && d.prepare(first) {
 		return
 	}
 	if d.Facts == nil {

@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,23 @@ func verify(in *Input, result *contract.Result) {
 	in.Revisions[1].Verify = actions.State{Result: result}
 	if result == nil {
 		in.Revisions[1].Verify.Create = &actions.Create{Sequence: 1, Attempt: 1}
+	}
+}
+
+// waiting makes a revision one that was only asked for.
+func waiting(r *Revision) {
+	r.Deployed, r.Pods, r.Prepared, r.Progress = false, false, false, progress.Snapshot{}
+	r.Prepare = actions.State{Create: &actions.Create{Sequence: 1}}
+}
+
+// More than is allowed is said, and only said.
+func TestOverdrawnConnections(t *testing.T) {
+	for limit, want := range map[int32]string{0: "", 18: "", 17: "Projectors and Jobs of ReadStore reads may take 18 connections, and its spec.maxConnections is 17"} {
+		in := beside()
+		in.Connections = Connections{Limit: limit, Pods: 4, Projections: 2}
+		if d := Decide(*in); !strings.HasPrefix(d.Note, want) || (want == "") != (d.Note == "") || len(d.Run) != 2 {
+			t.Errorf("limit %d: %q, runs %+v", limit, d.Note, d.Run)
+		}
 	}
 }
 
@@ -122,6 +140,35 @@ func TestDecide(t *testing.T) {
 		"a lost contract is no reason to stop": {func(in *Input) {
 			in.Revisions[0].Contract, in.Revisions[0].Run, in.Revisions[0].Recorded = nil, nil, false
 		}, "promote " + b, 2, "Promoting", ""},
+		"waits for connections": {func(in *Input) {
+			in.Connections = Connections{Limit: 20, Pods: 4, Projections: 2, Need: 1}
+			waiting(&in.Revisions[1])
+		}, "", 1, "Queued", "its 1 projector would take 3 connections, and those of ReadStore reads have 18 of the 20"},
+		"and not for those that are there": {func(in *Input) {
+			in.Connections = Connections{Limit: 21, Pods: 4, Projections: 2, Need: 1}
+			waiting(&in.Revisions[1])
+		}, "prepare " + b, 2, "Building", ""},
+		"what runs is not stopped for want of connections": {func(in *Input) {
+			in.Connections = Connections{Limit: 1, Pods: 4, Projections: 2, Need: 1}
+		}, "promote " + b, 2, "Promoting", ""},
+		"nor is what readers see held up": {func(in *Input) {
+			in.Connections = Connections{Limit: 1, Pods: 4, Projections: 2, Need: 1}
+			in.Newest, in.Revisions = contractOf("v1"), in.Revisions[:1]
+			in.Facts.Revisions = in.Facts.Revisions[:1]
+			in.Revisions[0].Deployed = false
+		}, "", 1, "", ""},
+		"a first build waits for connections, too": {func(in *Input) {
+			in.Connections = Connections{Limit: 6, Projections: 1, Need: 1}
+			in.Facts, in.Revisions = nil, in.Revisions[1:]
+			waiting(&in.Revisions[0])
+			in.Revisions[0].Role = ""
+		}, "", 0, "Queued", "its 1 projector would take 3 connections, and those of ReadStore reads have 4 of the 6"},
+		"a first build for which there are some": {func(in *Input) {
+			in.Connections = Connections{Limit: 7, Projections: 1, Need: 1}
+			in.Facts, in.Revisions = nil, in.Revisions[1:]
+			waiting(&in.Revisions[0])
+			in.Revisions[0].Role = ""
+		}, "prepare " + b, 1, "", ""},
 		"without facts and contract the new one asks": {func(in *Input) {
 			in.Facts = nil
 			in.Revisions[0].Contract, in.Revisions[0].Run = nil, nil
@@ -145,6 +192,29 @@ func TestDecide(t *testing.T) {
 				t.Errorf("asks %q, runs %+v, says %s: %s", ask, d.Run, reason, message)
 			}
 		})
+	}
+}
+
+// A verification is ended where nobody waits for it, and nowhere else.
+func TestCancel(t *testing.T) {
+	b := contractOf("v2").Revision
+	for name, c := range map[string]struct {
+		edit func(*Input)
+		want []string
+	}{
+		"waited for":    {func(in *Input) { verify(in, nil) }, nil},
+		"settings gone": {func(in *Input) { verify(in, nil); in.Rollout.Verify = nil }, []string{contractOf("v1").Revision, b}},
+		"put back":      {func(in *Input) { verify(in, nil); in.Newest = contractOf("v1") }, []string{b}},
+		"named since":   {func(in *Input) { verify(in, nil); in.Rollout.ActiveRevision = b }, nil},
+	} {
+		in := beside()
+		c.edit(in)
+		got := Decide(*in).Cancel
+		slices.Sort(got)
+		slices.Sort(c.want)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: cancels %v, want %v", name, got, c.want)
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/controllers/resources"
 )
 
 // settle works until keptness has run out and nothing is written any more.
@@ -81,6 +83,7 @@ func TestHistories(t *testing.T) {
 				}
 			case 4:
 				s.spec.rollout.Promotion = []v1alpha1.Promotion{v1alpha1.PromotionAutomatic, v1alpha1.PromotionManual}[r.IntN(2)]
+				s.spec.rollout.Strategy = []v1alpha1.Strategy{v1alpha1.StrategyBlueGreen, v1alpha1.StrategyInPlace}[r.IntN(2)]
 			case 5:
 				s.crash = r.IntN(4)
 			case 6, 7:
@@ -101,6 +104,11 @@ func TestHistories(t *testing.T) {
 		}
 		s.settle(t)
 		s.verdict(t, history)
+		for _, j := range s.jobs {
+			if j.Labels[resources.LabelAction] == string(contract.ActionVerify) && s.spec.rollout.Verify == nil {
+				t.Errorf("%s: %s is of no use any more", history, j.Name)
+			}
+		}
 		if want := "readers see v2; projectors of v2, record of v2 as active, tables of v2"; s.end() != want {
 			t.Errorf("%s ends with\n%s, want\n%s", history, s.end(), want)
 		}

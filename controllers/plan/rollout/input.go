@@ -48,6 +48,7 @@ type Input struct {
 	// Ahead is how many revisions of other projections of the store are built or come first, of Limit that may be at once.
 	Ahead, Limit int
 	Store        string
+	Connections  Connections
 	// Busy is true while a promote or discard is under way.
 	Busy bool
 	// Facts is what the bookkeeping says; nil while no action has told.

@@ -45,6 +45,9 @@ func stuck(reason, format string, args ...any) *Say {
 
 func (d *decider) say() *Say {
 	active, target, wanted := d.out.Active, d.out.Target, d.out.Wanted
+	if r := d.find(target); active == "" && r != nil && !d.Suspended && d.crowded(r) {
+		return working(v1alpha1.ReasonQueued, "%s", d.room())
+	}
 	switch {
 	case d.Suspended || active == "":
 		return nil
@@ -71,7 +74,7 @@ func (d *decider) say() *Say {
 	case d.held(r):
 		return d.lacking(next)
 	case d.queued(r):
-		return working(v1alpha1.ReasonQueued, "%s. Readers go on with revision %s", d.queue(), active)
+		return working(v1alpha1.ReasonQueued, "%s. Readers go on with revision %s", d.queue(r), active)
 	}
 	return d.progress(r)
 }
@@ -81,7 +84,10 @@ func (d *decider) lacking(target string) *Say {
 		"revision %s would be built without events that are gone: %s. Readers go on with revision %s. Put the spec back, or read from a topic that has them all", target, d.Incomplete, d.out.Active)
 }
 
-func (d *decider) queue() string {
+func (d *decider) queue(r *Revision) string {
+	if !d.outranked(r) {
+		return d.room()
+	}
 	noun := "projections"
 	if d.Ahead == 1 {
 		noun = "projection"
@@ -376,7 +382,7 @@ func (d *decider) message(r *Revision) string {
 	case role == RoleActive:
 		return d.verified(r)
 	case d.queued(r):
-		return d.queue()
+		return d.queue(r)
 	case r.Prepare.Failed():
 		return at(r.Prepare.Result.Path, r.Prepare.Result.Message)
 	}

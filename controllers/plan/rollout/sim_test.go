@@ -76,6 +76,7 @@ type sim struct {
 	tick        int
 	spec        spec
 	ahead       int
+	connections Connections
 	records     map[string]*simRecord
 	deployments map[string]*simDeployment
 	pods        map[string]int
@@ -144,7 +145,7 @@ func (s *sim) input() (Input, []*batchv1.Job) {
 	facts, keep, lost := actions.Facts(jobs, nil)
 	in := Input{
 		Now: s.now, Rollout: s.spec.rollout, Token: s.spec.token, LagTarget: time.Minute, Suspended: s.spec.suspended,
-		Incomplete: s.spec.incomplete, MayPrepare: true, MayWrite: true, Busy: actions.Busy(jobs), Ahead: s.ahead, Limit: 1, Store: "reads", Facts: facts,
+		Incomplete: s.spec.incomplete, MayPrepare: true, MayWrite: true, Busy: actions.Busy(jobs), Ahead: s.ahead, Limit: 1, Connections: s.connections, Store: "reads", Facts: facts,
 	}
 	if !s.spec.refused {
 		in.Newest = contractOf(s.spec.version)

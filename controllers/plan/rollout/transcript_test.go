@@ -129,6 +129,16 @@ func TestTranscripts(t *testing.T) {
 			x.s.spec.rollout.ActiveRevision = ""
 			x.run(10)
 		},
+		"in-place": func(x *transcript) {
+			x.s.spec.rollout = v1alpha1.Rollout{Strategy: v1alpha1.StrategyInPlace}
+			x.run(4)
+			x.note("v2 takes three ticks to build; v1 is what readers see until then, and goes at once")
+			x.s.spec.version, x.s.build["v2"] = "v2", 3
+			x.run(14)
+			x.note("git revert: v1 is built anew")
+			x.s.spec.version = "v1"
+			x.run(16)
+		},
 		"git-revert": func(x *transcript) {
 			x.run(4)
 			x.s.spec.version = "v2"
@@ -178,6 +188,20 @@ func TestTranscripts(t *testing.T) {
 			x.run(6)
 			x.note("it is done")
 			x.s.ahead = 0
+			x.run(20)
+		},
+		"connections": func(x *transcript) {
+			x.note("another projection has all connections of the store")
+			x.s.connections = Connections{Limit: 16, Pods: 3, Projections: 2, Need: 1}
+			x.run(4)
+			x.note("it has one replica fewer")
+			x.s.connections.Pods = 2
+			x.run(5)
+			x.note("v2 needs as many again")
+			x.s.spec.version, x.s.connections.Pods = "v2", 3
+			x.run(5)
+			x.note("maxConnections: 20")
+			x.s.connections.Limit = 20
 			x.run(20)
 		},
 		"events-are-gone": func(x *transcript) {

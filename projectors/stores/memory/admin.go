@@ -32,13 +32,13 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 	if err := ctx.Err(); err != nil {
 		return facts, err
 	}
-	fresh, err := newRevision(c, starts)
-	if err != nil {
-		return facts, err
-	}
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	who := ownerOf(c.Projection)
+	fresh, err := newRevision(c, stores.AsRecorded(starts, a.s.projections[who].recorded(c.Revision)))
+	if err != nil {
+		return facts, err
+	}
 	names := map[string]bool{} // relation to whether it is a view
 	for _, m := range c.Models {
 		names[c.Physical(m.Name)] = false
@@ -90,6 +90,22 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 	}
 	facts.Partitions, facts.ActiveRevision, facts.Sequence = maps.Clone(r.counts), p.active, p.sequence
 	return facts, nil
+}
+
+// recorded is what the revisions but one know of topics; p may be nil.
+func (p *projection) recorded(but string) []stores.Recorded {
+	var out []stores.Recorded
+	if p == nil {
+		return nil
+	}
+	for name, r := range p.revisions {
+		for tp, claim := range r.positions {
+			if name != but {
+				out = append(out, stores.Recorded{Topic: tp.Topic, TopicID: claim.TopicID, Count: r.counts[tp.Topic]})
+			}
+		}
+	}
+	return out
 }
 
 func newRevision(c *contract.Contract, starts []stores.Start) (*revision, error) {

@@ -6,6 +6,7 @@ package memory
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -178,6 +179,34 @@ func (s *Store) DeletePosition(c *contract.Contract, tp event.TopicPartition) {
 	defer s.mu.Unlock()
 	if r := s.revision(c); r != nil {
 		delete(r.positions, tp)
+	}
+}
+
+// Replica keeps how the contract's revision stands now. The function that it gives
+// puts it back, as a failover does to a replica that was behind.
+func (s *Store) Replica(c *contract.Contract) (failOver func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.revision(c)
+	kept := *r
+	kept.rows = make([]map[string][]value.Value, len(r.rows))
+	for m := range r.rows {
+		kept.rows[m] = make(map[string][]value.Value, len(r.rows[m]))
+		for k, row := range r.rows[m] {
+			kept.rows[m][k] = slices.Clone(row)
+		}
+	}
+	kept.counts, kept.audit = maps.Clone(r.counts), slices.Clone(r.audit)
+	kept.positions = make(map[event.TopicPartition]*stores.Claim, len(r.positions))
+	for tp, p := range r.positions {
+		claim := *p
+		kept.positions[tp] = &claim
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		*r = kept
+		s.announce()
 	}
 }
 

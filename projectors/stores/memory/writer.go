@@ -191,9 +191,15 @@ func (w *writer) AddPartitions(ctx context.Context, b stores.Barrier) (stores.Ba
 	default:
 		b = p.barriers[i]
 	}
+	topicID := ""
+	for tp, c := range r.positions {
+		if tp.Topic == b.Topic {
+			topicID = max(topicID, c.TopicID)
+		}
+	}
 	for n := r.counts[b.Topic]; n < b.After; n++ {
 		tp := event.TopicPartition{Topic: b.Topic, Partition: n}
-		r.positions[tp] = &stores.Claim{TopicPartition: tp, LeaderEpoch: -1}
+		r.positions[tp] = &stores.Claim{TopicPartition: tp, TopicID: topicID, LeaderEpoch: -1}
 		r.counts[b.Topic] = n + 1
 	}
 	b.Ends = slices.Clone(b.Ends)

@@ -48,7 +48,7 @@ type Config struct {
 	Application string
 	// Schema holds the read models, BookkeepingSchema the project's own tables.
 	Schema, BookkeepingSchema string
-	// MaxConns bounds the connections of this process; 0 means 3 for a Writer, 2 for an Admin (which needs both).
+	// MaxConns bounds the connections of this process; 0 means contract.ProjectorConnections for a Writer and contract.ActionConnections for an Admin.
 	MaxConns int32
 	// ConnectTimeout bounds a connection attempt (default 5 s).
 	ConnectTimeout time.Duration

@@ -23,6 +23,7 @@ func TestConformance(t *testing.T) {
 	storetest.Run(t, storetest.Harness{
 		Open: func(t testing.TB) storetest.Database {
 			w := newWorld(t)
+			w.exec("CREATE EXTENSION citext SCHEMA public")
 			return &onlooker{world: w, adm: w.admin(w.config())}
 		},
 		RapidScale: 4,
@@ -38,6 +39,7 @@ func TestConformance(t *testing.T) {
 			{Type: "json", Native: "json", Samples: []string{`{"b":1,"a":[]}`, `null`}},
 			{Type: "timestamp", Native: "timestamp without time zone", Samples: []string{"2024-02-29T12:34:56.789012Z", "1969-12-31T23:59:59Z"}},
 			{Type: "float64", Native: "real", Samples: []string{"0.5", "-3"}},
+			{Type: "text", Native: "public.citext", Samples: []string{"Abc", "", "é"}},
 			{Type: "bytes", Native: "bytea", Samples: []string{"AAEC", ""}},
 		},
 	})

@@ -65,6 +65,46 @@ func TestLostCommit(t *testing.T) {
 	}
 }
 
+// lostClaim claims a partition on a connection that ends when the server has committed the claim, so that it
+// is made twice. It gives the claim that the first try left in the row, and the one that Claim gives.
+func lostClaim(t *testing.T) (wr *Writer, first, held stores.Claim) {
+	t.Helper()
+	w, c := newWorld(t), ordersContract()
+	w.prepared(c, 1)
+	w.exec("CREATE TABLE claims (epoch bigint, token text)")
+	w.exec(`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.claims VALUES (NEW.epoch, NEW.token); RETURN NULL; END $$`)
+	w.exec("CREATE TRIGGER note AFTER UPDATE OF token ON projectionist.positions FOR EACH ROW EXECUTE FUNCTION note()")
+	p := newProxy(t, w.ep)
+	wr = w.writer(w.throughProxy(p), c)
+	p.cutNext(cutAfterCommit)
+	held = claim(t, wr, "a", orders(0))[0]
+	first = held
+	if err := w.sql.QueryRow(t.Context(), "SELECT epoch, token FROM claims ORDER BY epoch LIMIT 1").Scan(&first.Epoch, &first.Token); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.text("SELECT count(*) FROM claims"); n != "2" || p.cuts.Load() != 1 || first.Epoch+1 != held.Epoch {
+		t.Fatalf("%s claims, %d cuts, epochs %d and %d: the second try is not a claim of its own", n, p.cuts.Load(), first.Epoch, held.Epoch)
+	}
+	return wr, first, held
+}
+
+// A claim whose answer is lost is made again, and what the first try has minted is
+// worth nothing (Law 3), whatever epoch it is shown with: a failover may mint one twice.
+func TestLostClaim(t *testing.T) {
+	wr, first, held := lostClaim(t)
+	if first.Token == held.Token {
+		t.Error("both tries have the same token")
+	}
+	again := first
+	again.Epoch = held.Epoch
+	for _, cl := range []stores.Claim{first, again} {
+		wantFenced(t, wr.Commit(t.Context(), move(cl, 5, nil)), orders(0))
+	}
+	if err := wr.Commit(t.Context(), move(held, 5, nil)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // When the server stays away the call ends with Unreachable; the same Commit
 // given again finds out what happened.
 func TestLostCommitAndServerAway(t *testing.T) {

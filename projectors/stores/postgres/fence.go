@@ -17,6 +17,7 @@ import (
 const (
 	failFenceNoEpochToken = "postgres/fence-no-epoch-token" //nolint:gosec // a name, no secret
 	failFenceNone         = "postgres/fence-none"
+	failClaimTokensOnce   = "postgres/claim-tokens-once" //nolint:gosec // a name, no secret
 	failPositionOutside   = "postgres/position-outside-transaction"
 	failDieBeforePosition = "postgres/die-before-position"
 )

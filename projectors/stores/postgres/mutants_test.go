@@ -45,6 +45,15 @@ func TestMutants(t *testing.T) {
 			}
 		})
 	}
+	t.Run(failClaimTokensOnce, func(t *testing.T) {
+		failpoint.Set(failClaimTokensOnce)
+		t.Cleanup(func() { failpoint.Set("") })
+		wr, first, held := lostClaim(t)
+		first.Epoch = held.Epoch
+		if err := wr.Commit(t.Context(), move(first, 5, nil)); first.Token != held.Token || err != nil {
+			t.Fatal("the token of the first try commits nothing: ", err)
+		}
+	})
 	t.Run(failPositionOutside, func(t *testing.T) {
 		w, c := newWorld(t), ordersContract()
 		wr := w.prepared(c, 1)

@@ -12,10 +12,10 @@ import (
 
 // A column with a native type is written by a cast from the text of its value,
 // and read back as its logical type through the text that the server prints.
-// Only types of pg_catalog are found, which is all that search_path holds.
+// A type outside pg_catalog, which is all that search_path holds, is named with its schema.
 
 // nativeType is what v1alpha1 allows for the name of a type: it goes into statements as it is.
-var nativeType = regexp.MustCompile(`^[a-z_][a-z0-9_]*( [a-z]+)*(\([0-9]{1,5}(, ?[0-9]{1,5})?\))?$`)
+var nativeType = regexp.MustCompile(`^([a-z_][a-z0-9_]*[.])?[a-z_][a-z0-9_]*( [a-z]+)*(\([0-9]{1,5}(, ?[0-9]{1,5})?\))?$`)
 
 // nativeCast is the type that values are cast to before they are assigned. A
 // cast to varchar(3) cuts what is too long, the assignment refuses it: so the cast is to the

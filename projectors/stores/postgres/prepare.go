@@ -329,6 +329,16 @@ ON CONFLICT (schema, name) DO NOTHING`, p.cfg.Schema, t.model, p.id, p.contract.
 
 // positions makes the rows of a new revision and records how many there are.
 func (p *preparation) positions(ctx context.Context, starts []stores.Start) error {
+	rows, err := p.tx.Query(ctx, "SELECT p.topic, p.topic_id, pg_catalog.max((r.partitions->>p.topic)::int) FROM "+p.book("revisions")+" r JOIN "+p.book("positions")+
+		" p ON p.projection = r.projection AND p.revision = r.revision WHERE r.projection = $1 AND r.revision <> $2 GROUP BY p.topic, p.topic_id", p.id, p.contract.Revision)
+	if err != nil {
+		return err
+	}
+	recorded, err := pgx.CollectRows(rows, pgx.RowToStructByPos[stores.Recorded])
+	if err != nil {
+		return err
+	}
+	starts = stores.AsRecorded(starts, recorded)
 	counts := map[string]int32{}
 	for _, t := range p.contract.Topics {
 		counts[t.Name] = 0

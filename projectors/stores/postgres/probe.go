@@ -40,7 +40,7 @@ var _ stores.Admin = (*Admin)(nil)
 // OpenAdmin makes an Admin. It does not connect: the first use does.
 func OpenAdmin(cfg AdminConfig) (*Admin, error) {
 	// Two, since awaitSnapshots holds a lock beside what it does.
-	c, err := cfg.withDefaults(2)
+	c, err := cfg.withDefaults(contract.ActionConnections)
 	if err != nil {
 		return nil, err
 	}

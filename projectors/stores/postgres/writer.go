@@ -19,6 +19,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/failpoint"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
@@ -45,7 +46,7 @@ var _ stores.Writer = (*Writer)(nil)
 // OpenWriter makes a Writer for the contract's revision. It does not connect:
 // the first use does. It fails on a contract that Prepare would refuse.
 func OpenWriter(cfg Config, c *contract.Contract) (*Writer, error) {
-	full, err := cfg.withDefaults(3)
+	full, err := cfg.withDefaults(contract.ProjectorConnections)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +130,9 @@ func (w *Writer) Claim(ctx context.Context, owner string, tps []event.TopicParti
 	err := w.retry(ctx, func() error {
 		// An attempt whose answer was lost may have claimed: the next is a claim of its own, with its own tokens.
 		for i := range tokens {
+			if tokens[i] != "" && failpoint.Hit(failClaimTokensOnce) {
+				continue
+			}
 			var raw [16]byte
 			if _, err := rand.Read(raw[:]); err != nil {
 				return err

@@ -197,6 +197,18 @@ func (p *preparation) view(model int) error {
 
 // positions makes the rows of a new revision and records how many there are.
 func (p *preparation) positions(starts []stores.Start) error {
+	var recorded []stores.Recorded
+	if err := p.query(`SELECT DISTINCT c.topic, p.topic_id, c.count FROM projectionist_partitions c JOIN projectionist_positions p
+ON p.projection = c.projection AND p.revision = c.revision AND p.topic = c.topic WHERE c.projection = ? AND c.revision <> ?`,
+		[]any{p.id, p.c.Revision}, func(rows *sql.Rows) error {
+			var r stores.Recorded
+			err := rows.Scan(&r.Topic, &r.TopicID, &r.Count)
+			recorded = append(recorded, r)
+			return err
+		}); err != nil {
+		return err
+	}
+	starts = stores.AsRecorded(starts, recorded)
 	counts := map[string]int32{}
 	for _, t := range p.c.Topics {
 		counts[t.Name] = 0

@@ -6,12 +6,14 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
+	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
@@ -112,6 +114,54 @@ func secondRevision(t *testing.T, h Harness) {
 	if _, err := f.db.Admin().Prepare(f.ctx, &hash, starts()); err == nil {
 		t.Fatal("one revision with two data hashes")
 	}
+}
+
+// A topic has grown, and no projector has seen it yet: a revision that is prepared now must not have the
+// new partitions from its beginning, for they would be read without a barrier.
+func secondRevisionAfterGrowth(t *testing.T, h Harness) {
+	f := h.open(t, one())
+	grown := append(starts(), stores.Start{TopicPartition: tp("orders", 4), Next: 7, TopicID: "id-orders"})
+	prepare := func(revision string, s []stores.Start, orders int32) stores.Writer {
+		t.Helper()
+		c := contractOf("summary", revision, one())
+		facts, err := f.db.Admin().Prepare(f.ctx, c, s)
+		if err != nil || facts.Partitions["orders"] != orders || facts.Partitions["customers"] != 2 {
+			t.Fatalf("facts %+v, err %v; want %d partitions of orders", facts, err, orders)
+		}
+		w := f.db.Writer(t, c)
+		t.Cleanup(w.Close)
+		if claims, err := w.Peek(f.ctx); err != nil || len(claims) != int(orders)+2 {
+			t.Fatalf("positions %+v, err %v", claims, err)
+		}
+		return w
+	}
+	w := prepare(revisionB, grown, 4)
+	// It sees the growth first; the barrier is for both.
+	barrier := stores.Barrier{Topic: "orders", Before: 4, After: 5, Ends: []int64{110, 120, 130, 140}}
+	later := barrier
+	later.Ends = []int64{111, 121, 131, 141}
+	for i, add := range []func() (stores.Barrier, error){
+		func() (stores.Barrier, error) { return w.AddPartitions(f.ctx, barrier) },
+		func() (stores.Barrier, error) { return f.w.AddPartitions(f.ctx, later) },
+	} {
+		if got, err := add(); err != nil || !reflect.DeepEqual(got, barrier) {
+			t.Fatalf("%d: barrier %+v, err %v", i, got, err)
+		}
+	}
+	// What is recorded comes with its barrier.
+	w = prepare("cccccccccc", grown, 5)
+	if got, err := w.Barriers(f.ctx); err != nil || !reflect.DeepEqual(got, []stores.Barrier{barrier}) {
+		t.Fatalf("barriers %+v, err %v", got, err)
+	}
+	if claims, err := w.Claim(f.ctx, "pod", []event.TopicPartition{tp("orders", 4)}); err != nil || claims[0].Next != 7 {
+		t.Fatalf("claims %+v, err %v", claims, err)
+	}
+	// A topic that was made anew is another one.
+	var anew []stores.Start
+	for i := range int32(6) {
+		anew = append(anew, stores.Start{TopicPartition: tp("orders", i), TopicID: "id-anew"})
+	}
+	prepare("dddddddddd", append(anew, starts()[:2]...), 6)
 }
 
 // nasty are names that an unquoted or badly quoted statement chokes on.

@@ -271,6 +271,41 @@ func switchWhilePartitionsAreAdded(t *testing.T, h Harness) {
 	}
 }
 
+// A topic that the new revision no longer reads is not waited for, one that only it reads has nothing to be
+// compared with, and one that both read is: there and back.
+func switchOfTopics(t *testing.T, h Harness) {
+	s := h.sides(t, one())
+	if s == nil {
+		return
+	}
+	c := contractOf("summary", "cccccccccc", one())
+	c.Topics = []contract.Topic{{Name: "clicks", BrokerTopic: "clicks", Format: "JSON"}, {Name: "orders", BrokerTopic: "orders", Format: "JSON"}}
+	given := append([]stores.Start{{TopicPartition: tp("clicks", 0)}}, starts()[2:]...)
+	if _, err := s.a.db.Admin().Prepare(s.a.ctx, c, given); err != nil {
+		t.Fatal(err)
+	}
+	w := s.a.db.Writer(t, c)
+	t.Cleanup(w.Close)
+	ahead, shared := s.a.advance(tp("customers", 1)), s.a.advance(tp("orders", 1))
+	if err := s.a.w.Commit(s.a.ctx, stores.Commit{Advances: []stores.Advance{ahead, shared}}); err != nil {
+		t.Fatal(err)
+	}
+	sw := s.to(c.Revision, contract.Consents{})
+	sw.DeadlineSeconds = 1
+	if e := s.refused(stores.ReasonHandoverTimeout, s.s.Promote, sw); !strings.Contains(e.Message, tp("orders", 1).String()) {
+		t.Fatal(e)
+	}
+	claims, err := w.Claim(s.a.ctx, "pod", []event.TopicPartition{tp("clicks", 0), tp("orders", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = w.Commit(s.a.ctx, stores.Commit{Advances: []stores.Advance{{Claim: claims[0], Next: 7}, {Claim: claims[1], Next: shared.Next}}}); err != nil {
+		t.Fatal(err)
+	}
+	s.done(s.promote(s.to(c.Revision, contract.Consents{})))
+	s.done(s.promote(s.to(revisionA, contract.Consents{})))
+}
+
 func switchRefuses(t *testing.T, h Harness) {
 	s := h.sides(t, one())
 	if s == nil {

@@ -46,6 +46,7 @@ var pairs = []struct {
 	{"pin", []string{storeRef, storeRef + "  rollout: {activeRevision: \"0123456789\"}\n"}, change.InPlace, "rollout.activeRevision"},
 	{"expression", []string{"event.price * event.quantity", "event.price"}, change.NewRevision, total},
 	{"manual", []string{"event.price * event.quantity", "event.price", storeRef, storeRef + "  rollout: {promotion: Manual, keepSeconds: 0}\n"}, change.NewRevision, total},
+	{"in-place", []string{"event.price * event.quantity", "event.price", storeRef, storeRef + "  rollout: {strategy: InPlace}\n"}, change.NewRevision, total},
 	{"pinned", []string{"event.price * event.quantity", "event.price", storeRef, storeRef + "  rollout: {activeRevision: \"0123456789\"}\n"}, change.NewRevision, total},
 	{"column-added", []string{"    - {name: status, type: text}\n", "    - {name: status, type: text}\n    - {name: note, type: text}\n"},
 		change.NewRevision, "models[order_summary].columns[note]"},
