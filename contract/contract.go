@@ -49,6 +49,8 @@ type Contract struct {
 	// Group is the consumer group of this revision at the broker.
 	Group            string `json:"group"`
 	LagTargetSeconds int32  `json:"lagTargetSeconds"`
+	// Build is nil where all is at its defaults.
+	Build *Build `json:"build,omitempty"`
 }
 
 // Identity says whose a projection's tables are, across clusters that share a store.
@@ -349,6 +351,8 @@ type ProjectorStatus struct {
 	EventsPerSecond float64 `json:"eventsPerSecond"`
 	// Draining is true after SIGTERM.
 	Draining bool `json:"draining,omitempty"`
+	// Build is a bulk build under way, nil otherwise. Until it is over, Partitions say what is in the tables: nothing of it.
+	Build *BuildStatus `json:"build,omitempty"`
 }
 
 // PartitionStatus is one partition that the projector owns.

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/projectors/bulk"
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 	"github.com/projectionist-dev/projectionist/projectors/credentials"
 	"github.com/projectionist-dev/projectionist/projectors/engine"
@@ -37,6 +38,8 @@ type runOptions struct {
 
 	sessionTimeout, stalledAfter time.Duration
 	cpuProfile                   string
+	spill                        string
+	buildMinEvents, buildMemory  int64
 }
 
 func runCommand(logger func() *slog.Logger) *cobra.Command {
@@ -48,11 +51,14 @@ func runCommand(logger func() *slog.Logger) *cobra.Command {
 	cmd.Flags().StringVar(&o.contract, "contract", contract.ContractPath, "file of the contract")
 	cmd.Flags().StringVar(&o.listen, "listen", fmt.Sprintf(":%d", contract.Port), "address of /status, /metrics, /healthz and /readyz")
 	mountFlags(cmd, &o.mounts)
+	cmd.Flags().StringVar(&o.spill, "spill", contract.SpillDir, "directory for what does not fit into memory while a revision is built in bulk")
 	// For tests that cannot wait for the usual times.
 	cmd.Flags().DurationVar(&o.sessionTimeout, "session-timeout", 0, "how long a silent projector keeps its partitions")
 	cmd.Flags().DurationVar(&o.stalledAfter, "stalled-transaction-after", 0, "how long a producer's transaction may hold back events before it is reported")
 	cmd.Flags().StringVar(&o.cpuProfile, "cpu-profile", "", "file to write a profile of the processor's time to")
-	for _, hidden := range []string{"session-timeout", "stalled-transaction-after", "cpu-profile"} {
+	cmd.Flags().Int64Var(&o.buildMinEvents, "build-min-events", 0, "how many events make a bulk build worth while")
+	cmd.Flags().Int64Var(&o.buildMemory, "build-memory", 0, "how many bytes of rows a bulk build holds in memory")
+	for _, hidden := range []string{"session-timeout", "stalled-transaction-after", "cpu-profile", "build-min-events", "build-memory"} {
 		_ = cmd.Flags().MarkHidden(hidden)
 	}
 	return cmd
@@ -144,6 +150,7 @@ type process struct {
 	contract *contract.Contract
 	pod      string
 	started  time.Time
+	builder  atomic.Pointer[bulk.Builder]
 	engine   atomic.Pointer[engine.Engine]
 	fault    atomic.Pointer[contract.Health]
 	draining atomic.Bool
@@ -177,9 +184,19 @@ func (p *process) consume(ctx context.Context, o runOptions, program *handlers.P
 	}
 	defer writer.Close()
 
+	evaluator := func() engine.Evaluator { return program.NewEvaluator() }
+	b := bulk.New(bulk.Config{
+		Contract: p.contract, Log: source, Writer: writer, Models: program.Models(), NewEvaluator: evaluator, Owner: p.pod, Logger: log,
+		SpillDir: o.spill, MinEvents: o.buildMinEvents, MaxMemory: o.buildMemory,
+	})
+	b.Register(reg)
+	p.builder.Store(b)
+	if err := b.Run(ctx); err != nil {
+		return group.Close() // told to stop: what was built so far is nowhere yet
+	}
 	e := engine.New(engine.Config{
 		Log: source, Group: group, Writer: writer, Models: program.Models(), Owner: p.pod, Logger: log,
-		NewEvaluator: func() engine.Evaluator { return program.NewEvaluator() },
+		NewEvaluator: evaluator,
 		Topics:       topicNames(p.contract), StalledTransactionAfter: o.stalledAfter,
 	})
 	e.Register(reg)
@@ -215,8 +232,13 @@ func topicNames(c *contract.Contract) []string {
 
 func (p *process) Status() contract.ProjectorStatus {
 	st := contract.ProjectorStatus{Version: contract.Version, Partitions: []contract.PartitionStatus{}}
-	if e := p.engine.Load(); e != nil {
+	b, e := p.builder.Load(), p.engine.Load()
+	if e != nil {
 		st = e.Status()
+		events, rows := b.Built()
+		st.EventsTotal, st.RowsTotal = st.EventsTotal+events, st.RowsTotal+rows
+	} else if b != nil {
+		st = b.Status()
 	} else if f := p.fault.Load(); f != nil {
 		st.Source = *f
 	}
@@ -226,11 +248,14 @@ func (p *process) Status() contract.ProjectorStatus {
 }
 
 func (p *process) Ready() bool {
-	e := p.engine.Load()
-	return e != nil && e.Ready() && !p.draining.Load()
+	b, e := p.builder.Load(), p.engine.Load()
+	return (b != nil && b.Ready() || e != nil && e.Ready()) && !p.draining.Load()
 }
 
 func (p *process) Alive() bool {
-	e := p.engine.Load()
-	return e == nil || e.Alive()
+	if e := p.engine.Load(); e != nil {
+		return e.Alive()
+	}
+	b := p.builder.Load()
+	return b == nil || b.Alive()
 }

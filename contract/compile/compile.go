@@ -49,6 +49,7 @@ func Compile(in Input) (*contract.Contract, []Problem) {
 	if out.LagTargetSeconds == 0 {
 		out.LagTargetSeconds = defaultLagTargetSeconds
 	}
+	out.Build = c.build(p.Spec.Rollout.Build)
 	c.store(out)
 	c.sources(out)
 	c.models(out)
@@ -61,6 +62,37 @@ func Compile(in Input) (*contract.Contract, []Problem) {
 	out.Group = group(out)
 	return out, problems
 }
+
+// build gives how the revision is built; nil where all is at its defaults, so
+// that a contract says nothing of what its spec says nothing of.
+func (c *compiler) build(in *v1alpha1.Build) *contract.Build {
+	if in == nil {
+		return nil
+	}
+	out := contract.Build{MaxEventsPerSecond: in.MaxEventsPerSecond}
+	if in.Mode == v1alpha1.BuildLive {
+		out.Mode = contract.BuildLive
+	}
+	if q := in.SpillLimit; q != nil {
+		out.SpillBytes = q.Value()
+		if out.SpillBytes < leastSpill || out.SpillBytes > mostSpill {
+			c.invalid("spec.rollout.build.spillLimit", "is %s: it is at least 64Mi and at most 1Ti", q.String())
+		}
+		if out.SpillBytes == contract.DefaultSpillBytes {
+			out.SpillBytes = 0
+		}
+	}
+	if out == (contract.Build{}) {
+		return nil
+	}
+	return &out
+}
+
+// The bounds of spec.rollout.build.spillLimit.
+const (
+	leastSpill = 64 << 20
+	mostSpill  = 1 << 40
+)
 
 // group names the consumer group of a revision.
 func group(c *contract.Contract) string {

@@ -4,6 +4,7 @@
 package compile
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -120,6 +121,43 @@ func TestContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "contract.yaml", got)
+}
+
+// A contract says nothing of a build that its spec leaves at the defaults, so that an upgrade changes none; and whatever
+// it says starts no revision.
+func TestBuild(t *testing.T) {
+	in := input(t, shop, shopTopics)
+	before, _ := Compile(in)
+	for text, want := range map[string]*contract.Build{
+		"{}":                             nil,
+		"{mode: Auto}":                   nil,
+		"{mode: Auto, spillLimit: 1Gi}":  nil,
+		"{mode: Live}":                   {Mode: contract.BuildLive},
+		"{maxEventsPerSecond: 5}":        {MaxEventsPerSecond: 5},
+		"{mode: Auto, spillLimit: 64Mi}": {SpillBytes: 64 << 20},
+		"{spillLimit: 2Gi, mode: Live}":  {Mode: contract.BuildLive, SpillBytes: 2 << 30},
+		"{spillLimit: 1099511627776}":    {SpillBytes: 1 << 40},
+	} {
+		b := parse[v1alpha1.Build](t, text)
+		in.Projection.Spec.Rollout.Build = &b
+		c, problems := Compile(in)
+		if c == nil {
+			t.Fatalf("%s: %s", text, list(problems))
+		}
+		if !reflect.DeepEqual(c.Build, want) || !SameData(before, c) || c.Revision != before.Revision {
+			t.Errorf("%s: %+v, want %+v", text, c.Build, want)
+		}
+		if changes := Diff(before, c); len(changes) > 0 != (want != nil) || len(changes) > 0 && (changes[0].Rebuild || changes[0].Path != "rollout.build") {
+			t.Errorf("%s: %v", text, changes)
+		}
+	}
+	for _, text := range []string{"{spillLimit: 1Mi}", "{spillLimit: -1Gi}", "{spillLimit: 2Ti}"} {
+		b := parse[v1alpha1.Build](t, text)
+		in.Projection.Spec.Rollout.Build = &b
+		if c, problems := Compile(in); c != nil || !strings.Contains(list(problems), "spec.rollout.build.spillLimit") {
+			t.Errorf("%s: %s", text, list(problems))
+		}
+	}
 }
 
 func TestSpecsWithoutDefaultsGiveTheSameContract(t *testing.T) {

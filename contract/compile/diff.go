@@ -42,6 +42,9 @@ func Diff(from, to *contract.Contract) []Change {
 	if from.LagTargetSeconds != to.LagTargetSeconds {
 		d.inPlace("lagTargetSeconds", "changed from %d to %d", from.LagTargetSeconds, to.LagTargetSeconds)
 	}
+	if !reflect.DeepEqual(from.Build, to.Build) {
+		d.inPlace("rollout.build", "changed: a build in bulk that is under way begins anew")
+	}
 	slices.SortStableFunc(d.changes, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
 	return d.changes
 }

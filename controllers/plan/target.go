@@ -50,9 +50,9 @@ func Aim(c *contract.Contract, incarnation string) (Target, error) {
 	if t.JSON, t.Digest, err = resources.EncodeContract(c); err != nil {
 		return t, err
 	}
-	// The lag target is nothing to a store: changing it asks for no prepare.
+	// The lag target, and how rows come in, are nothing to a prepare: changing them asks for none.
 	essence := *c
-	essence.LagTargetSeconds = 0
+	essence.LagTargetSeconds, essence.Build = 0, nil
 	data, _, err := resources.EncodeContract(&essence)
 	t.Inputs = resources.Digest(16, string(data), incarnation)
 	return t, err

@@ -262,3 +262,21 @@ func TestLagOfUnseenEnd(t *testing.T) {
 		t.Errorf("lag %d", lag)
 	}
 }
+
+// Of the pods of a revision that is built in bulk one knows how far it is; the others only wait.
+func TestBuildIsToldByWhoBuilds(t *testing.T) {
+	waits := &contract.BuildStatus{Phase: contract.BuildWaiting}
+	builds := &contract.BuildStatus{Phase: contract.BuildReading, Events: 5, Of: 9}
+	for _, order := range [][]*contract.BuildStatus{{waits, builds, nil}, {builds, waits}, {nil, waits, builds}} {
+		var answers []Answer
+		for _, b := range order {
+			answers = append(answers, Answer{Status: &contract.ProjectorStatus{Build: b}})
+		}
+		if got := combine(answers).Build; got != builds {
+			t.Errorf("%+v", got)
+		}
+	}
+	if got := combine([]Answer{{Status: &contract.ProjectorStatus{}}}).Build; got != nil {
+		t.Errorf("nobody builds: %+v", got)
+	}
+}

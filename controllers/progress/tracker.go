@@ -55,6 +55,8 @@ type Snapshot struct {
 	// Expected is the number of partitions per topic, as projectors last saw it at the broker.
 	Expected   map[string]int32
 	Partitions []Partition
+	// Build is a bulk build under way, nil if no pod tells of one.
+	Build *contract.BuildStatus
 }
 
 // Tracker remembers, per projection and revision, when partitions were last
@@ -131,6 +133,9 @@ func combine(answers []Answer) Snapshot {
 		s.Fresh, s.Heard = true, true
 		s.Source = worse(s.Source, a.Status.Source)
 		s.Store = worse(s.Store, a.Status.Store)
+		if b := a.Status.Build; b != nil && (s.Build == nil || s.Build.Phase == contract.BuildWaiting) {
+			s.Build = b // whoever waits knows less
+		}
 		for topic, n := range a.Status.TopicPartitions {
 			s.Expected[topic] = max(s.Expected[topic], n)
 		}

@@ -36,6 +36,12 @@ const (
 // contractVolume is the volume of the contract's ConfigMap.
 const contractVolume = "contract"
 
+// spillVolume is the volume behind contract.SpillDir, spillSlack how much larger it is than what is written to it, in bytes.
+const (
+	spillVolume = "spill"
+	spillSlack  = 64 << 20
+)
+
 // podInput is what all pods have in common.
 type podInput struct {
 	Image      string
@@ -48,6 +54,8 @@ type podInput struct {
 	Secrets    []string
 	ConfigMaps []string
 	Env        []*corev1ac.EnvVarApplyConfiguration
+	// SpillBytes is how much the projector may write to contract.SpillDir; 0: nothing.
+	SpillBytes int64
 }
 
 func podSpec(in podInput) (*corev1ac.PodSpecApplyConfiguration, *corev1ac.ContainerApplyConfiguration, error) {
@@ -107,6 +115,13 @@ func mount(spec *corev1ac.PodSpecApplyConfiguration, c *corev1ac.ContainerApplyC
 			WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(in.ContractConfigMap)))
 		c.WithVolumeMounts(corev1ac.VolumeMount().WithName(contractVolume).
 			WithMountPath(ContractDir).WithReadOnly(true))
+	}
+	if in.SpillBytes > 0 {
+		// The projector ends the build before: a pod that exceeds the limit is evicted.
+		limit := resource.NewQuantity(in.SpillBytes+spillSlack, resource.BinarySI)
+		spec.WithVolumes(corev1ac.Volume().WithName(spillVolume).
+			WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithSizeLimit(*limit)))
+		c.WithVolumeMounts(corev1ac.VolumeMount().WithName(spillVolume).WithMountPath(contract.SpillDir))
 	}
 	for _, name := range sortedSet(in.Secrets) {
 		volume := Bounded("secret", name)

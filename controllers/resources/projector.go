@@ -101,9 +101,13 @@ func (p Projector) ServiceAccount() *corev1ac.ServiceAccountApplyConfiguration {
 // Deployment runs the projectors of the revision.
 func (p Projector) Deployment() (*appsv1ac.DeploymentApplyConfiguration, error) {
 	mounts := Mounts{}.Add(&p.Contract.Broker, &p.Contract.Store, false)
+	var spill int64
+	if !p.Contract.Build.Live() {
+		spill = p.Contract.Build.Spill()
+	}
 	spec, c, err := podSpec(podInput{
 		Image: p.Image, PullPolicy: p.PullPolicy, Args: []string{"run"}, Projector: p.Spec,
-		ContractConfigMap: p.ContractConfigMapName(), Secrets: mounts.Secrets, ConfigMaps: mounts.ConfigMaps,
+		ContractConfigMap: p.ContractConfigMapName(), Secrets: mounts.Secrets, ConfigMaps: mounts.ConfigMaps, SpillBytes: spill,
 		Env: []*corev1ac.EnvVarApplyConfiguration{
 			corev1ac.EnvVar().WithName("POD_NAME").WithValueFrom(corev1ac.EnvVarSource().
 				WithFieldRef(corev1ac.ObjectFieldSelector().WithAPIVersion("v1").WithFieldPath("metadata.name"))),

@@ -122,6 +122,29 @@ func golden(t *testing.T, name string, objects ...any) {
 	}
 }
 
+// The volume is a little larger than what may be spilled, and is not there where nothing is built in bulk.
+func TestSpillVolume(t *testing.T) {
+	for want, b := range map[string]*contract.Build{
+		"1088Mi": nil, "192Mi": {SpillBytes: 128 << 20}, "": {Mode: contract.BuildLive, SpillBytes: 128 << 20},
+	} {
+		p := testProjector(t, v1alpha1.ProjectorSpec{})
+		p.Contract.Build = b
+		d, err := p.Deployment()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, v := range d.Spec.Template.Spec.Volumes {
+			if v.EmptyDir != nil {
+				got = v.EmptyDir.SizeLimit.String()
+			}
+		}
+		if got != want {
+			t.Errorf("%+v: %q, want %q", b, got, want)
+		}
+	}
+}
+
 func TestGolden(t *testing.T) {
 	for name, spec := range map[string]v1alpha1.ProjectorSpec{"projector-plain": {Replicas: 3}, "projector-rich": rich()} {
 		p := testProjector(t, spec)

@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -194,33 +195,40 @@ func (e *Engine) sourceOK() { e.setHealth(&e.source, contract.Health{OK: true}) 
 func (e *Engine) storeOK() { e.setHealth(&e.store, contract.Health{OK: true}) }
 
 func (e *Engine) sourceFailed(err error) {
-	reason, message := sources.ReasonOf(err), err.Error()
-	var schema *codecs.UnavailableError
-	switch {
-	case errors.As(err, &schema):
-		reason, message = schema.Reason, schema.Message
-	case reason == "":
-		reason = sources.ReasonUnreachable
+	h := SourceHealth(err)
+	if e.setHealth(&e.source, h) {
+		e.cfg.Logger.Warn("the source cannot be used, trying again", "reason", h.Reason, "error", h.Message)
 	}
-	if e.setHealth(&e.source, contract.Health{Reason: reason, Message: message}) {
-		e.cfg.Logger.Warn("the source cannot be used, trying again", "reason", reason, "error", message)
-	}
-	e.metrics.faults.WithLabelValues("source", reason).Inc()
+	e.metrics.faults.WithLabelValues("source", h.Reason).Inc()
 }
 
 func (e *Engine) storeFailed(err error) {
-	reason, message := stores.ReasonUnreachable, err.Error()
+	h := StoreHealth(err)
+	if e.setHealth(&e.store, h) {
+		e.cfg.Logger.Warn("the store cannot be used, trying again", "reason", h.Reason, "error", h.Message)
+	}
+	e.metrics.faults.WithLabelValues("store", h.Reason).Inc()
+}
+
+// SourceHealth is what users see of a fault of the source.
+func SourceHealth(err error) contract.Health {
+	var schema *codecs.UnavailableError
+	if errors.As(err, &schema) {
+		return contract.Health{Reason: schema.Reason, Message: schema.Message}
+	}
+	return contract.Health{Reason: cmp.Or(sources.ReasonOf(err), sources.ReasonUnreachable), Message: err.Error()}
+}
+
+// StoreHealth is what users see of a fault of the store.
+func StoreHealth(err error) contract.Health {
 	var env *stores.EnvironmentError
 	switch {
 	case errors.As(err, &env):
-		reason, message = env.Reason, env.Message
+		return contract.Health{Reason: env.Reason, Message: env.Message}
 	case errors.Is(err, stores.ErrNoPosition):
-		reason = stores.ReasonNotPrepared
+		return contract.Health{Reason: stores.ReasonNotPrepared, Message: err.Error()}
 	}
-	if e.setHealth(&e.store, contract.Health{Reason: reason, Message: message}) {
-		e.cfg.Logger.Warn("the store cannot be used, trying again", "reason", reason, "error", message)
-	}
-	e.metrics.faults.WithLabelValues("store", reason).Inc()
+	return contract.Health{Reason: stores.ReasonUnreachable, Message: err.Error()}
 }
 
 // setHealth keeps Since while the state stays the same, and says whether it changed.

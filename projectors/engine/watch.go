@@ -234,7 +234,7 @@ func (s *session) applyBarriers(ctx context.Context) error {
 			return err
 		}
 		for _, b := range barriers {
-			limitAt(limits, b, rows)
+			b.Limit(limits, func(tp event.TopicPartition) int64 { return rows[tp].Next })
 		}
 	}
 	s.mu.Lock()
@@ -247,29 +247,6 @@ func (s *session) applyBarriers(ctx context.Context) error {
 	s.mu.Unlock()
 	s.wakeFetcher()
 	return nil
-}
-
-// limitAt adds the limits of a barrier that is not open yet.
-func limitAt(limits map[event.TopicPartition]int64, b stores.Barrier, rows map[event.TopicPartition]stores.Claim) {
-	open := true
-	for i, end := range b.Ends {
-		tp := event.TopicPartition{Topic: b.Topic, Partition: int32(i)}
-		open = open && rows[tp].Next >= end
-	}
-	if open {
-		return
-	}
-	lower := func(tp event.TopicPartition, limit int64) {
-		if have, ok := limits[tp]; !ok || limit < have {
-			limits[tp] = limit
-		}
-	}
-	for i, end := range b.Ends {
-		lower(event.TopicPartition{Topic: b.Topic, Partition: int32(i)}, end)
-	}
-	for i := b.Before; i < b.After; i++ {
-		lower(event.TopicPartition{Topic: b.Topic, Partition: i}, 0)
-	}
 }
 
 // waitsAtBarrier says that a partition of ours has a limit.

@@ -19,6 +19,11 @@
 //	postgres/claim-tokens-once             a claim whose answer was lost is tried again with the tokens of the first try
 //	postgres/position-outside-transaction  rows commit first, positions in a transaction of their own
 //	postgres/die-before-position           the process exits between these two transactions
+//	bulk/die-reading                       the process exits while it folds for a bulk build
+//	postgres/build-die-in-copy             and while the store copies its rows,
+//	postgres/build-die-before-index        before keys and indexes are made,
+//	postgres/build-die-before-commit       before the transaction commits,
+//	postgres/build-die-after-commit        and when it has
 //
 // It knows nothing of the rest of the project.
 package failpoint

@@ -89,6 +89,29 @@ type Barrier struct {
 	Ends []int64
 }
 
+// Limit lowers how far partitions may be read, unless all partitions before the
+// growth are at or past its ends by what at says: then it is open.
+func (b Barrier) Limit(limits map[event.TopicPartition]int64, at func(event.TopicPartition) int64) {
+	open := true
+	for i, end := range b.Ends {
+		open = open && at(event.TopicPartition{Topic: b.Topic, Partition: int32(i)}) >= end
+	}
+	if open {
+		return
+	}
+	lower := func(tp event.TopicPartition, limit int64) {
+		if have, ok := limits[tp]; !ok || limit < have {
+			limits[tp] = limit
+		}
+	}
+	for i, end := range b.Ends {
+		lower(event.TopicPartition{Topic: b.Topic, Partition: int32(i)}, end)
+	}
+	for i := b.Before; i < b.After; i++ {
+		lower(event.TopicPartition{Topic: b.Topic, Partition: i}, 0)
+	}
+}
+
 // Admin is the DDL side of a store, used by action Jobs.
 type Admin interface {
 	Probe(ctx context.Context) (contract.StoreFacts, error)

@@ -236,6 +236,10 @@ var refused = []struct {
 	{"a revision's name", "Projection", []string{"  storeRef:", "  rollout: {activeRevision: newest}\n  storeRef:"}, "spec.rollout.activeRevision"},
 	{"a consent", "Projection", []string{"  storeRef:", "  rollout: {allow: [Everything]}\n  storeRef:"}, `supported values: "BreakReaders", "StaleRevision"`},
 	{"a lock that is held for too long", "Projection", []string{"  storeRef:", "  rollout: {lockTimeoutMilliseconds: 500}\n  storeRef:"}, "less than or equal to 450"},
+	{"a way to build", "Projection", []string{"  storeRef:", "  rollout: {build: {mode: Bulk}}\n  storeRef:"}, `supported values: "Auto", "Live"`},
+	{"a bound on what is not made", "Projection", []string{"  storeRef:", "  rollout: {build: {mode: Live, maxEventsPerSecond: 5}}\n  storeRef:"}, "mode Live makes none"},
+	{"a build that stands still", "Projection", []string{"  storeRef:", "  rollout: {build: {maxEventsPerSecond: 0}}\n  storeRef:"}, "greater than or equal to 1"},
+	{"a spill that is no quantity", "Projection", []string{"  storeRef:", "  rollout: {build: {spillLimit: much}}\n  storeRef:"}, "spec.rollout.build.spillLimit"},
 	{"deletion policy", "Projection", []string{"  storeRef:", "  deletionPolicy: Drop\n  storeRef:"}, `supported values: "Retain", "Delete"`},
 	{"label value", "Projection", []string{"  storeRef:", "  projector: {labels: {team: 'a b'}}\n  storeRef:"}, "should match"},
 }
@@ -249,7 +253,7 @@ func testDefaults(ctx context.Context, t *testing.T, c client.Client) {
 		t.Errorf("defaults of a Projection: %+v", s)
 	}
 	if r := s.Rollout; r.Strategy != v1alpha1.StrategyBlueGreen || r.Promotion != v1alpha1.PromotionAutomatic || r.KeepRevisions != nil || r.KeepSeconds != nil ||
-		r.DeadlineSeconds != 86400 || r.LockTimeoutMilliseconds != 100 {
+		r.DeadlineSeconds != 86400 || r.LockTimeoutMilliseconds != 100 || r.Build != nil {
 		t.Errorf("defaults of a roll-out: %+v", r)
 	}
 	if g := p.Status.ObservedGeneration; g == nil || *g != -1 {

@@ -84,6 +84,14 @@ func TestDecide(t *testing.T) {
 		"waits for every partition":   {func(in *Input) { in.Revisions[1].Progress.Expected["orders"] = 2 }, "", 2, "Building", "1 of 1 partitions"},
 		"waits for what is far behind": {func(in *Input) { in.Revisions[1].Progress = following(100) },
 			"", 2, "Building", "100 events to go"},
+		"says how far a bulk build is": {func(in *Input) {
+			in.Revisions[1].Progress = following(25_000)
+			in.Revisions[1].Progress.Build = &contract.BuildStatus{Phase: contract.BuildReading, Events: 10_000, Of: 25_000}
+		}, "", 2, "Building", "in bulk, 10k of 25k events read"},
+		"a bulk build that makes indexes is no revision to promote": {func(in *Input) {
+			in.Revisions[1].Progress = following(25_000)
+			in.Revisions[1].Progress.Build = &contract.BuildStatus{Phase: contract.BuildIndexing, Events: 25_000, Of: 25_000}
+		}, "", 2, "Building", "all 25k events read, indexes are being made"},
 		"does not wait for the newest events": {func(in *Input) { in.Revisions[1].Progress = following(99) }, "promote " + b, 2, "Promoting", ""},
 		"waits for projectors to speak":       {func(in *Input) { in.Revisions[1].Progress = progress.Snapshot{} }, "", 2, "Building", "are being started"},
 		"waits for the store":                 {func(in *Input) { in.MayWrite = false }, "", 2, "Promoting", ""},
@@ -252,9 +260,10 @@ func TestReasons(t *testing.T) {
 func TestInPlace(t *testing.T) {
 	newest := contractOf("v2")
 	newest.Store = contract.Store{Name: "reads", Postgres: &contract.PostgresStore{Host: "new"}}
+	newest.Build = &contract.Build{MaxEventsPerSecond: 5}
 	stored := contractOf("v1")
 	stored.Store = contract.Store{Name: "reads", Postgres: &contract.PostgresStore{Host: "old"}}
-	if got := InPlace(stored, newest); got.Revision != stored.Revision || got.Store.Postgres.Host != "new" {
+	if got := InPlace(stored, newest); got.Revision != stored.Revision || got.Store.Postgres.Host != "new" || got.Build != newest.Build {
 		t.Errorf("%s at %s", got.Revision, got.Store.Postgres.Host)
 	}
 	stored.Store.Name = "others"

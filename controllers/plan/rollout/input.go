@@ -100,7 +100,7 @@ func InPlace(stored, newest *contract.Contract) *contract.Contract {
 	if newest.Store.Name == stored.Store.Name {
 		out.Store = newest.Store
 	}
-	out.LagTargetSeconds = newest.LagTargetSeconds
+	out.LagTargetSeconds, out.Build = newest.LagTargetSeconds, newest.Build
 	return &out
 }
 

@@ -263,6 +263,11 @@ func far(s progress.Snapshot) string {
 	if !s.Heard || len(s.Partitions) == 0 {
 		return "its projectors are being started"
 	}
+	if s.Build != nil {
+		if text := built(s.Build); text != "" {
+			return text
+		}
+	}
 	done := 0
 	for i := range s.Partitions {
 		if s.Partitions[i].Once {
@@ -274,6 +279,19 @@ func far(s progress.Snapshot) string {
 		return fmt.Sprintf("%d of %d partitions caught up", done, len(s.Partitions))
 	}
 	return fmt.Sprintf("%d of %d partitions caught up, %s events to go", done, len(s.Partitions), count(lag))
+}
+
+// built says how far a bulk build is; "" where nobody says.
+func built(b *contract.BuildStatus) string {
+	switch b.Phase {
+	case contract.BuildReading:
+		return fmt.Sprintf("in bulk, %s of %s events read", count(b.Events), count(b.Of))
+	case contract.BuildWriting:
+		return fmt.Sprintf("in bulk, all %s events read, rows are being written", count(b.Of))
+	case contract.BuildIndexing:
+		return fmt.Sprintf("in bulk, all %s events read, indexes are being made", count(b.Of))
+	}
+	return ""
 }
 
 // count writes a number as people read it.

@@ -70,6 +70,7 @@ type revision struct {
 	counts    map[string]int32 // partitions per topic
 	positions map[event.TopicPartition]*stores.Claim
 	audit     []Interval
+	builder   *build // who has the right to build, nil if nobody
 }
 
 // relation is a table or view; owner is nil for a foreign one.

@@ -126,9 +126,15 @@ func (w *writer) commit(ctx context.Context, c stores.Commit) error {
 	if err := r.write(changes); err != nil {
 		return err
 	}
+	r.advance(c.Advances)
+	return nil
+}
+
+// advance moves positions whose fences hold.
+func (r *revision) advance(advances []stores.Advance) {
 	now := time.Now()
-	for i := range c.Advances {
-		a := &c.Advances[i]
+	for i := range advances {
+		a := &advances[i]
 		p := r.positions[a.Claim.TopicPartition]
 		if a.Next != p.Next {
 			r.audit = append(r.audit, Interval{TopicPartition: p.TopicPartition, First: p.Next, Next: a.Next, Epoch: p.Epoch, At: now})
@@ -141,7 +147,6 @@ func (w *writer) commit(ctx context.Context, c stores.Commit) error {
 			p.EventTime = a.EventTime
 		}
 	}
-	return nil
 }
 
 // fence: Law 3.

@@ -120,7 +120,7 @@ var bookTables = []bookTable{
 			{"next_position", "Next position to apply, as decimal digits; everything before it is in the tables. For Kafka an offset."},
 			{"epoch", "Raised by each claim; never falls."},
 			{"token", "Random, minted with the epoch: a failover can lose a claim and mint the same epoch twice."},
-			{"owner", "Pod that claimed it last."},
+			{"owner", "Pod that claimed it last; (building) behind its name: for a bulk build that has not come to its end."},
 			{"held_version", "Raised when the set of held keys changes."},
 			{"topic_id", "The broker's id of the topic when it was first read; empty when unknown."},
 			{"leader_epoch", "Leader epoch of the last record batch applied; -1 when unknown."},

@@ -101,23 +101,29 @@ func dialer(cfg Config) func(ctx context.Context, network, addr string) (net.Con
 // statement is planned once per connection, perhaps when its table was empty:
 // rows are always found by primary key, and penalties must not wake up the JIT.
 func (c Config) prologue() string {
-	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-	settings := [][2]string{
-		{"search_path", "pg_catalog, pg_temp"},
-		{"standard_conforming_strings", "on"},
-		{"statement_timeout", ms(c.StatementTimeout)},
-		{"lock_timeout", ms(c.LockTimeout)},
-		{"idle_in_transaction_session_timeout", ms(c.IdleInTransactionTimeout)},
-		{"tcp_user_timeout", ms(c.NetworkTimeout)},
-		{"tcp_keepalives_idle", "10"},
+	return settings(c.StatementTimeout, c.LockTimeout, c.IdleInTransactionTimeout, c.NetworkTimeout, [][2]string{
 		{"plan_cache_mode", "force_generic_plan"},
 		{"enable_seqscan", "off"},
 		{"enable_hashjoin", "off"},
 		{"enable_mergejoin", "off"},
 		{"jit", "off"},
-	}
-	parts := make([]string, len(settings))
-	for i, s := range settings {
+	})
+}
+
+// settings sets timeouts and more for one transaction; 0 is no timeout.
+func settings(statement, lock, idle, network time.Duration, more [][2]string) string {
+	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+	all := append([][2]string{
+		{"search_path", "pg_catalog, pg_temp"},
+		{"standard_conforming_strings", "on"},
+		{"statement_timeout", ms(statement)},
+		{"lock_timeout", ms(lock)},
+		{"idle_in_transaction_session_timeout", ms(idle)},
+		{"tcp_user_timeout", ms(network)},
+		{"tcp_keepalives_idle", "10"},
+	}, more...)
+	parts := make([]string, len(all))
+	for i, s := range all {
 		parts[i] = "pg_catalog.set_config(" + literal(s[0]) + "," + literal(s[1]) + ",true)"
 	}
 	// Until the first setting holds, an operator is looked up in a path that is not ours. An administrator's remote_apply stays.

@@ -155,16 +155,27 @@ func (t *table) definition(col int) string {
 	return s
 }
 
+func (t *table) keyNames() []string {
+	out := make([]string, len(t.key))
+	for i, k := range t.key {
+		out[i] = t.columns[k].name
+	}
+	return out
+}
+
+func (t *table) keyName() string { return constraintName(t.name, "key", t.keyNames()) }
+
+// primaryKey is the table's key as a constraint.
+func (t *table) primaryKey() string {
+	return "CONSTRAINT " + quote(t.keyName()) + " PRIMARY KEY (" + quoteAll(t.keyNames()) + ")"
+}
+
 func createTable(schema string, t *table) string {
 	defs := make([]string, 0, len(t.columns)+1+len(t.rules))
 	for i := range t.columns {
 		defs = append(defs, t.definition(i))
 	}
-	key := make([]string, len(t.key))
-	for i, k := range t.key {
-		key[i] = t.columns[k].name
-	}
-	defs = append(defs, "CONSTRAINT "+quote(constraintName(t.name, "key", key))+" PRIMARY KEY ("+quoteAll(key)+")")
+	defs = append(defs, t.primaryKey())
 	for _, name := range slices.Sorted(maps.Keys(t.rules)) {
 		if r := t.rules[name]; r.check != "" {
 			defs = append(defs, "CONSTRAINT "+quote(name)+" CHECK ("+r.check+")")

@@ -48,6 +48,8 @@ const (
 	NativeTypes Capability = "NativeTypes"
 	// CaseSensitiveNames: names may differ in nothing but the case of letters.
 	CaseSensitiveNames Capability = "CaseSensitiveNames"
+	// Builds: the Writer is a stores.Builder.
+	Builds Capability = "Builds"
 )
 
 // Native is a column type of a database.

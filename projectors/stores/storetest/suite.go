@@ -70,6 +70,10 @@ func Run(t *testing.T, h Harness) {
 		{"ConcurrentFanOuts", concurrentFanOuts},
 		{"ConcurrentTakeover", concurrentTakeover},
 		{"IntervalsTile", intervalsTile},
+		{"BuildWritesRowsAndPositions", buildWritesRowsAndPositions},
+		{"BuildNativeTypes", buildNativeTypes},
+		{"BuildRight", buildRight},
+		{"BuildFails", buildFails},
 		{"RandomHistories", randomHistories},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,0 +1,103 @@
+// Copyright The Projectionist Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bulk_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/yaml"
+
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile"
+	"github.com/projectionist-dev/projectionist/contract/compile/compiletest"
+	"github.com/projectionist-dev/projectionist/projectors/bulk"
+	"github.com/projectionist-dev/projectionist/projectors/event"
+)
+
+// TestRandomSpecs: what is admitted is built to what the interpreter makes of the log, event by event,
+// with memory and without; and where one event is refused, or the spec is not suited, nothing is touched.
+func TestRandomSpecs(t *testing.T) {
+	built, spilled, refused, unsuited := 0, 0, 0, 0
+	check := func(rt *rapid.T) {
+		c := admit(t, compiletest.Spec(rt))
+		if c == nil {
+			return
+		}
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
+		w := newWorld(t, c, 2)
+		ours := map[string]bool{}
+		for _, topic := range c.Topics {
+			ours[topic.Name] = true
+		}
+		for range 3 {
+			for _, m := range compiletest.Interleave(random, compiletest.Partitions(random)) {
+				tp := event.TopicPartition{Topic: m.Topic}
+				if m.Key() == "2" {
+					tp.Partition = 1
+				}
+				if ours[m.Topic] {
+					w.append(tp, event.Record{Key: []byte(m.Key()), Value: m.JSON()})
+				}
+			}
+		}
+		tiny := random.IntN(2) == 0
+		w.build(func(cfg *bulk.Config) {
+			if tiny {
+				cfg.MaxMemory = 1
+			}
+		})
+		n, stops := w.expected(nil)
+		switch {
+		case bulk.Unsuited(c) != "", len(w.feed) == 0:
+			unsuited++
+			if wrong := w.untouched(); wrong != "" {
+				rt.Fatalf("unsuited: %s", wrong)
+			}
+		case stops:
+			refused++
+			if wrong := w.untouched(); wrong != "" {
+				rt.Fatalf("an event is refused: %s\n%+v", wrong, c.Models[0])
+			}
+		default:
+			built++
+			if tiny {
+				spilled++
+			}
+			if wrong := w.holds(n) + w.built(); wrong != "" {
+				rt.Fatalf("tiny %t: %s\n%+v", tiny, wrong, c.Models[0])
+			}
+		}
+	}
+	for range 10 {
+		rapid.Check(t, check)
+	}
+	t.Logf("%d were built, %d of them with nothing in memory, %d gave up at an event, %d are not suited", built, spilled, refused, unsuited)
+	if built < 80 || spilled < 30 || refused == 0 || unsuited < 20 {
+		t.Error("they are too few to tell anything")
+	}
+}
+
+// admit compiles a drawn spec; nil where it is refused.
+func admit(t *testing.T, spec string) *contract.Contract {
+	t.Helper()
+	in := compile.Input{
+		Projection: &v1alpha1.Projection{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "n"}},
+		Brokers:    []v1alpha1.EventBroker{{ObjectMeta: metav1.ObjectMeta{Name: "main"}, Spec: v1alpha1.EventBrokerSpec{Kafka: &v1alpha1.KafkaBroker{}}}},
+		Stores: []v1alpha1.ReadStore{{ObjectMeta: metav1.ObjectMeta{Name: "read"}, Spec: v1alpha1.ReadStoreSpec{
+			Postgres: v1alpha1.PostgresStore{SecretRef: v1alpha1.LocalRef{Name: "db"}},
+		}}},
+	}
+	if err := yaml.UnmarshalStrict([]byte(spec), &in.Projection.Spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict([]byte(compiletest.Topics), &in.Topics); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := compile.Compile(in)
+	return c
+}
