@@ -147,11 +147,11 @@ type Rollout struct {
 }
 
 // Verify says how a revision is verified.
-// +kubebuilder:validation:MinProperties=1
 type Verify struct {
 	// sample is the share of the keys whose rows are compared with the log, always the same keys; the grain is 1/4096. 0%
 	// compares nothing, so that the log is not read and the assertions alone are tested. Default: 100%. Example: 1%.
 	// +kubebuilder:default="100%"
+	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:Pattern=`^(100|[0-9]{1,2}(\.[0-9]{1,4})?)%$`
 	// +optional

@@ -72,7 +72,7 @@ func (c *Cluster) Mounts(ctx context.Context, secrets, configMaps []string) (out
 		var s corev1.Secret
 		found, err := read(&s, name)
 		if err != nil {
-			return nil, nil, fmt.Errorf("Secret %s/%s: %w", c.Namespace, name, err)
+			return nil, nil, fmt.Errorf("reading Secret %s/%s: %w", c.Namespace, name, err)
 		}
 		if found {
 			out = append(out, Mounted{true, name, s.Data})
@@ -82,7 +82,7 @@ func (c *Cluster) Mounts(ctx context.Context, secrets, configMaps []string) (out
 		var m corev1.ConfigMap
 		found, err := read(&m, name)
 		if err != nil {
-			return nil, nil, fmt.Errorf("ConfigMap %s/%s: %w", c.Namespace, name, err)
+			return nil, nil, fmt.Errorf("reading ConfigMap %s/%s: %w", c.Namespace, name, err)
 		}
 		if !found {
 			continue
