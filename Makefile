@@ -42,6 +42,14 @@ unit: ## Run the tests that need nothing but Go.
 chaos: ## Kill projectors, broker and database for a while and compare with the oracle.
 	@hack/test/chaos
 
+.PHONY: chaos-rollout
+chaos-rollout: ## Kill a random process in every phase of roll-outs under readers (KILLS=100 EVENTS=200000 SEED=1).
+	@hack/test/rollouts chaos
+
+.PHONY: rollout-load
+rollout-load: ## Roll out and back under readers on a large log (EVENTS=2000000 READERS=8 RATE=2000 RUNS=10).
+	@hack/test/rollouts load
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for 30 minutes of processor time (FUZZ_MINUTES).
 	@hack/test/fuzz

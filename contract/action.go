@@ -24,11 +24,13 @@ const (
 	ActionPromote Action = "promote"
 	// ActionDiscard drops one revision that readers do not see.
 	ActionDiscard Action = "discard"
+	// ActionReplayKeys makes the rows of some keys anew from the log while projectors go on.
+	ActionReplayKeys Action = "replay-keys"
 	// ActionVerify compares the rows of a revision with the log, and tests assertions; it changes nothing.
 	ActionVerify Action = "verify"
 )
 
-// Request is the input of an action Job. Prepare, retire and verify also read the
+// Request is the input of an action Job. Prepare, retire, verify and replay-keys also read the
 // Contract from ContractPath.
 type Request struct {
 	Version int    `json:"version"`
@@ -47,6 +49,25 @@ type Request struct {
 	Group string `json:"group,omitempty"`
 	// Verify is what a verify does.
 	Verify *Verification `json:"verify,omitempty"`
+	// Groups are those at Broker that a retire removes.
+	Groups []string `json:"groups,omitempty"`
+	// Replay is what a replay-keys makes anew.
+	Replay *KeyReplay `json:"replay,omitempty"`
+}
+
+// Limits of a KeyReplay: a request travels in an environment variable, of which Linux takes 128 KiB.
+const (
+	MaxReplayKeys     = 1000
+	MaxReplayKeyBytes = 64 << 10
+)
+
+// KeyReplay names rows of the contract's revision by their keys.
+type KeyReplay struct {
+	// Model is whose rows they are.
+	Model string `json:"model"`
+	// Keys are texts, at most MaxReplayKeys of MaxReplayKeyBytes together: a JSON array of the values of the key columns
+	// in their order, or, where the key is one column, that value's text. A text that begins with [ is an array.
+	Keys []string `json:"keys"`
 }
 
 // Switch names the revision that an action concerns, and the state of the
@@ -104,7 +125,9 @@ type Result struct {
 	Verify    *VerifyFacts  `json:"verify,omitempty"`
 	// Revisions is what the bookkeeping says after a prepare, promote or discard; also of one that failed, where it is known.
 	Revisions *RevisionFacts `json:"revisions,omitempty"`
-	At        time.Time      `json:"at"`
+	// Replay is what a replay-keys did.
+	Replay *ReplayFacts `json:"replay,omitempty"`
+	At     time.Time    `json:"at"`
 }
 
 // BrokerFacts is what a probe learnt about a broker.
@@ -159,6 +182,20 @@ type PrepareFacts struct {
 	// ActiveRevision is the revision that readers see after this prepare.
 	ActiveRevision string `json:"activeRevision,omitempty"`
 	Sequence       int64  `json:"sequence,omitempty"`
+}
+
+// ReplayFacts is what a replay-keys did. A key that was given twice counts once.
+type ReplayFacts struct {
+	Revision string `json:"revision"`
+	// Written rows were another, or none; Deleted ones have no event in the log; Equal ones, and those that are absent
+	// on both sides, were as the log says.
+	Written int64 `json:"written"`
+	Deleted int64 `json:"deleted"`
+	Equal   int64 `json:"equal"`
+	// Events counts the records of the log that were read.
+	Events int64 `json:"events"`
+	// Positions are those that the rows are of, by topic, in the order of the partitions. Of topics with many partitions they are left out.
+	Positions map[string][]Position `json:"positions,omitempty"`
 }
 
 // RevisionFacts is what the bookkeeping of a store says of a projection's revisions.

@@ -8,6 +8,8 @@ package controllers_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -391,9 +393,10 @@ func TestDeletionRetains(t *testing.T) {
 func TestDeletionDrops(t *testing.T) {
 	w := newWorld(t)
 	retired := false
+	var group string
 	w.results = func(r contract.Request) *contract.Result {
 		if r.Action == contract.ActionRetire {
-			retired = r.Owner.Name == "totals" && r.Owner.Cluster == "cluster-1"
+			retired = r.Owner.Name == "totals" && r.Owner.Cluster == "cluster-1" && r.Broker != nil && r.Broker.Name == "main" && slices.Equal(r.Groups, []string{group})
 		}
 		return goodResult(r)
 	}
@@ -404,6 +407,7 @@ func TestDeletionDrops(t *testing.T) {
 	if len(p.Finalizers) != 1 || p.Finalizers[0] != controllers.Finalizer {
 		t.Fatalf("finalizers %v", p.Finalizers)
 	}
+	group = fmt.Sprintf("projectionist.%s.totals.%s", w.ns, p.Status.ActiveRevision)
 	w.must(w.c.Delete(w.ctx, p))
 	w.deleting(p)
 	if !retired {

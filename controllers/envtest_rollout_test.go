@@ -197,7 +197,7 @@ func TestPromoteAndRollBackByHand(t *testing.T) {
 	p := w.projection()
 	b := p.Status.TargetRevision
 	message := w.wants(p, "Ready", metav1.ConditionFalse, v1alpha1.ReasonAwaitingPromotion)
-	if !strings.Contains(message, "spec.rollout.activeRevision: "+b) || stateOf(p, b) != "Ready" || w.serves() != a {
+	if !strings.Contains(message, `spec.rollout.activeRevision: "`+b+`"`) || stateOf(p, b) != "Ready" || w.serves() != a {
 		t.Errorf("%s; %+v", message, p.Status)
 	}
 	pin("0123456789")
@@ -509,4 +509,55 @@ func TestVerifiedBeforeShown(t *testing.T) {
 		t.Errorf("asked %d times: %+v", asked, p.Status)
 	}
 	w.wants(p, "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
+}
+
+// Somebody deletes the one Job that told that readers were moved, and the spec goes back at once: what an older Job tells
+// takes nothing down, and a new one is asked.
+func TestNewestAnswerDeleted(t *testing.T) {
+	w := newWorld(t)
+	a := w.running().Status.ActiveRevision
+	w.fold("event.amount * 2")
+	w.settle()
+	b := w.projection().Status.ActiveRevision
+	if b == a || w.projection().Status.Sequence != 2 {
+		t.Fatalf("status: %+v", w.projection().Status)
+	}
+	w.lose(func(job *batchv1.Job) bool {
+		return job.Labels[resources.LabelAction] == string(contract.ActionPromote)
+	})
+	w.change(func(p *v1alpha1.Projection) { p.Spec.Rollout.KeepRevisions = ptr.To[int32](0) })
+	w.fold("event.amount")
+	for range 40 {
+		w.pass()
+		w.runJobs()
+		if got := w.book["totals"].Active; !slices.Contains(w.deployments(), got) {
+			t.Fatalf("readers see %s, and projectors run for %v", got, w.deployments())
+		}
+		w.runDeployments()
+		w.now = w.now.Add(time.Second)
+	}
+	w.settle()
+	p := w.projection()
+	w.wants(p, "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
+	if got := w.deployments(); p.Status.ActiveRevision != a || w.serves() != a || len(got) != 1 || got[0] != a {
+		t.Errorf("status %+v, Deployments of %v", p.Status, got)
+	}
+}
+
+// lose deletes the Jobs that a test picks, with their pods, as a hand would.
+func (w *world) lose(which func(*batchv1.Job) bool) {
+	w.t.Helper()
+	var jobs batchv1.JobList
+	w.must(w.c.List(w.ctx, &jobs, client.InNamespace(w.ns)))
+	lost := 0
+	for i := range jobs.Items {
+		if job := &jobs.Items[i]; which(job) {
+			lost++
+			w.must(w.c.Delete(w.ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground)))
+			w.must(w.c.Delete(w.ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: job.Name + "-pod"}}, client.GracePeriodSeconds(0)))
+		}
+	}
+	if lost == 0 || lost == len(jobs.Items) {
+		w.t.Fatalf("%d of %d Jobs were lost", lost, len(jobs.Items))
+	}
 }

@@ -166,13 +166,15 @@ func (r *ProjectionReconciler) record(ctx context.Context, w *world) error {
 		}
 	}
 	for _, v := range w.revisions {
-		role := w.Rollout.Roles[v.Name]
-		if v.record == nil || role == v.Role {
+		if v.record == nil {
 			continue
 		}
-		patch, err := roleLabel(role)
+		patch, err := standing(w, v)
 		if err != nil {
 			return err
+		}
+		if patch == nil {
+			continue
 		}
 		if err := r.Client.Patch(ctx, v.record.DeepCopy(), patch, client.FieldOwner(apply.FieldManager)); client.IgnoreNotFound(err) != nil {
 			return err
@@ -213,7 +215,9 @@ func (r *ProjectionReconciler) actOn(ctx context.Context, w *world) error {
 				if a == contract.ActionVerify {
 					deadline = int64(q.Verify.DeadlineSeconds) + verifyGrace
 				}
-				return r.projectionJob(p, q.Request, v, q.inputs, c, deadline)
+				job := r.projectionJob(p, q.Request, v, q.inputs, c, deadline)
+				job.Asked = rollout.Asked(w.known(), w.Rollout.Ask, w.Facts)
+				return job
 			}); err != nil {
 				return err
 			}

@@ -6,9 +6,11 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -102,6 +104,10 @@ func (r *ProjectionReconciler) retire(ctx context.Context, p *v1alpha1.Projectio
 	request := contract.Request{Action: contract.ActionRetire, Store: &connection, Owner: &contract.Identity{
 		Cluster: r.Options.ClusterID, Namespace: p.Namespace, Name: p.Name, UID: string(p.UID),
 	}}
+	var err error
+	if request.Broker, request.Groups, err = r.groups(ctx, p); err != nil {
+		return ctrl.Result{}, err
+	}
 	inputs, err := actions.Inputs(request, "")
 	if err != nil {
 		return ctrl.Result{}, err
@@ -130,6 +136,50 @@ func (r *ProjectionReconciler) retire(ctx context.Context, p *v1alpha1.Projectio
 	after.Status = plan.Retiring(p, state, true, r.Now())
 	err = r.writeStatus(ctx, p, after, p.Status.Conditions, after.Status.Conditions)
 	return later(state.RequeueAfter, left), err
+}
+
+// groups are the consumer groups that the projection's revisions have, and how to reach the broker of the newest: as its
+// EventBroker says now, or where that is gone, as it said.
+func (r *ProjectionReconciler) groups(ctx context.Context, p *v1alpha1.Projection) (*contract.Broker, []string, error) {
+	w := &world{Observation: plan.Observation{Projection: p}}
+	if err := r.observeChildren(ctx, w); err != nil {
+		return nil, nil, err
+	}
+	var newest *contract.Contract
+	var contracts []*contract.Contract
+	number := int64(-1)
+	for _, child := range w.children {
+		o, ok := child.(*appsv1.ControllerRevision)
+		if !ok {
+			continue
+		}
+		c, _, err := resources.Recorded(o)
+		if err != nil {
+			continue // what it was cannot be told any more
+		}
+		contracts = append(contracts, c)
+		if o.Revision > number {
+			newest, number = c, o.Revision
+		}
+	}
+	if newest == nil {
+		return nil, nil, nil
+	}
+	broker := newest.Broker
+	live := &v1alpha1.EventBroker{}
+	if found, err := r.get(ctx, p.Namespace, broker.Name, live); err != nil {
+		return nil, nil, err
+	} else if found {
+		broker = compile.Broker(live)
+	}
+	var groups []string
+	for _, c := range contracts {
+		if c.Broker.Name == broker.Name {
+			groups = append(groups, c.Group)
+		}
+	}
+	slices.Sort(groups)
+	return &broker, groups, nil
 }
 
 // stopProjectors deletes the Deployments of all revisions and the Jobs that act on these, and reports

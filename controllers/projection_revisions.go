@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -80,6 +81,9 @@ func (r *ProjectionReconciler) observeRevisions(ctx context.Context, w *world) e
 	}
 	w.Facts, w.factsJob, w.lost = actions.Facts(w.jobs, pods)
 	w.revisions = revisionsOf(w)
+	if w.lost == "" {
+		w.lost = rollout.Outdated(w.Facts, w.factsJob, w.jobs, w.known())
+	}
 	if w.lost != "" {
 		// Readers may have been moved: nothing is, until a prepare has told.
 		w.Facts = nil
@@ -143,7 +147,7 @@ func revisionsOf(w *world) []*revision {
 		case *appsv1.ControllerRevision:
 			v := at(name)
 			v.record, v.Recorded, v.CreatedAt = o, true, o.CreationTimestamp.Time
-			v.Role = rollout.Role(o.Labels[resources.LabelRole])
+			v.Role, v.Asked = rollout.Role(o.Labels[resources.LabelRole]), resources.Asked(o)
 			// One that cannot be read counts as lost: what runs goes on, and what it was is taken from there.
 			v.Contract, v.Attempts, _ = resources.Recorded(o)
 		case *appsv1.Deployment:
@@ -344,9 +348,7 @@ func (r *ProjectionReconciler) rolloutInput(ctx context.Context, w *world) (roll
 	if w.Store != nil {
 		in.Limit = int(w.Store.Spec.MaxConcurrentReplays)
 	}
-	for _, v := range w.revisions {
-		in.Revisions = append(in.Revisions, v.Revision)
-	}
+	in.Revisions = w.known()
 	var err error
 	if in.Ahead, err = r.ahead(ctx, w); err != nil {
 		return in, err
@@ -387,6 +389,15 @@ func (w *world) revision(name string) *revision {
 	return nil
 }
 
+// known is what is known of all revisions.
+func (w *world) known() []rollout.Revision {
+	var out []rollout.Revision
+	for _, v := range w.revisions {
+		out = append(out, v.Revision)
+	}
+	return out
+}
+
 // number is above that of every revision so far.
 func (w *world) number() int64 {
 	var n int64
@@ -398,12 +409,22 @@ func (w *world) number() int64 {
 	return n + 1
 }
 
-// roleLabel is the patch that gives a ControllerRevision its role.
-func roleLabel(role rollout.Role) (client.Patch, error) {
-	var value any
-	if role != "" {
-		value = string(role)
+// standing is the patch that gives a ControllerRevision its role, and writes down that a promote of it is to be asked for;
+// nil where it says so.
+func standing(w *world, v *revision) (client.Patch, error) {
+	role, marks := w.Rollout.Roles[v.Name], map[string]any{}
+	if ask := w.Rollout.Ask; ask != nil && *ask == (rollout.Ask{Action: contract.ActionPromote, Revision: v.Name}) && v.Asked != w.Facts.Sequence+1 {
+		marks[resources.AnnotationAsked] = strconv.FormatInt(w.Facts.Sequence+1, 10)
 	}
-	data, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{resources.LabelRole: value}}})
+	if role == v.Role && len(marks) == 0 {
+		return nil, nil
+	}
+	var label any
+	if role != "" {
+		label = string(role)
+	}
+	data, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"labels": map[string]any{resources.LabelRole: label}, "annotations": marks,
+	}})
 	return client.RawPatch(types.MergePatchType, data), err
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/cluster"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/local"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/rollout"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/status"
@@ -70,18 +72,50 @@ func rollbackCommand(env *environment, p *output.Printer) *cobra.Command {
 func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	var wait waiting
 	var token string
+	var keys local.ReplayKeysOptions
 	cmd := &cobra.Command{
-		Use:   "replay NAME",
-		Short: "Build the tables anew from the log, beside those that readers see",
+		Use:   "replay NAME | replay -f DIRECTORY|FILE [PROJECTION] --key KEY...",
+		Short: "Build the tables anew from the log, beside those that readers see, or some of their rows",
 		Long: "Set spec.replayToken to a value that was not used before: one new revision of the same spec is built from the first\n" +
-			"event on, and promoted like any other. To give it up while it is built, set the token back to what it was.\n\n" + gitOps,
-		Example: "  kubectl projection replay order-summary -n shop --token 'after the price fix' --watch",
-		Args:    cobra.ExactArgs(1),
+			"event on, and promoted like any other. To give it up while it is built, set the token back to what it was.\n\n" + gitOps + "\n\n" +
+			"With -f, the rows of some keys are made anew from here, in the tables that readers see, while projectors go on: as\n" +
+			"verify does it, with the manifests and Secrets that are named. A key is the text of its value where it is one column,\n" +
+			"and otherwise a JSON array of the values of the key columns in their order. At most 10,000 at a time. A key without\n" +
+			"events loses its row.\n\n" +
+			"Exit code 0: done. 2: refused, with the reason; nothing was changed.",
+		Example: "  kubectl projection replay order-summary -n shop --token 'after the price fix' --watch\n" +
+			"  kubectl projection replay -f shop/ order-summary --model order_summary --key o-17 --key o-18\n" +
+			"  kubectl projection replay -f shop/ order-summary --model stock --key '[\"berlin\", 5]' --secrets ./secrets",
+		Args: cobra.MaximumNArgs(1),
 	}
 	flags := wait.flags(cmd)
 	cmd.Flags().StringVar(&token, "token", "", "value of spec.replayToken (default: the time)")
+	whereFlags(cmd, &keys.Where)
+	cmd.Flags().StringVar(&keys.Model, "model", "", "model whose keys they are; without it the only one")
+	cmd.Flags().StringArrayVar(&keys.Keys, "key", nil, "key of a row that is made anew; may be given several times")
+	cmd.Flags().StringVar(&keys.KeysFile, "keys", "", "file of keys, one a line; - is standard input")
+	for _, flag := range []string{"token", "wait", "watch"} {
+		cmd.MarkFlagsMutuallyExclusive("filename", flag)
+	}
+	p.FormatFlag(cmd)
 	cmd.ValidArgsFunction = env.completeName(flags)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(keys.Where.Files) > 0 {
+			keys.Where.Namespace = flags.Namespace
+			if len(args) > 0 {
+				keys.Where.Projection = args[0]
+			}
+			return local.ReplayKeys(cmd.Context(), p, keys)
+		}
+		if len(keys.Keys) > 0 || keys.KeysFile != "" {
+			return errors.New("keys are replayed from here: say with -f where the manifests are that the tables were built from")
+		}
+		if p.Format != output.Text {
+			return errors.New("-o is for what is replayed from here, with -f")
+		}
+		if len(args) == 0 {
+			return errors.New("say which Projection is built anew, or with -f and --key which rows")
+		}
 		return env.act(cmd.Context(), p, flags, args[0], &wait, func(pr *v1alpha1.Projection) (*rollout.Decision, error) { return rollout.Replay(pr, token, env.now()) })
 	}
 	return cmd

@@ -40,6 +40,8 @@ type Job struct {
 	Projection string
 	// Revision is the one that the action is about, Incarnation the UID of its ControllerRevision; empty where there is none.
 	Revision, Incarnation string
+	// Asked is the highest sequence that a promote was asked to bring; 0: none.
+	Asked int64
 }
 
 // Name is the same for the same owner, action, inputs and sequence, so that a
@@ -112,6 +114,9 @@ func (j Job) Build() (*batchv1.Job, error) {
 	}
 	if j.Incarnation != "" {
 		annotations[AnnotationIncarnation] = j.Incarnation
+	}
+	if j.Asked > 0 {
+		annotations[AnnotationAsked] = strconv.FormatInt(j.Asked, 10)
 	}
 	if j.LastGood != nil {
 		data, err := json.Marshal(j.LastGood)

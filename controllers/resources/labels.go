@@ -47,6 +47,10 @@ const (
 	AnnotationIncarnation = "projectionist.dev/revision-uid"
 	// AnnotationAttempts on ControllerRevisions is a JSON list of the replayTokens that count as done.
 	AnnotationAttempts = contract.AnnotationAttempts
+	// AnnotationAsked on ControllerRevisions is the sequence that a promote of the revision would bring, written down before
+	// it is asked for; on Jobs, the highest that was written down when they were made. An answer of a Job that did not know
+	// of the promote does not say what readers see.
+	AnnotationAsked = "projectionist.dev/asked-sequence"
 
 	// ComponentProjector and ComponentAction are values of LabelComponent.
 	ComponentProjector = contract.ComponentProjector

@@ -6,6 +6,7 @@ package resources
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,6 +60,12 @@ func (r Revision) Build() (*appsv1.ControllerRevision, error) {
 		out.Annotations = map[string]string{AnnotationAttempts: string(list)}
 	}
 	return out, nil
+}
+
+// Asked reads AnnotationAsked of a ControllerRevision or Job, 0 where there is none.
+func Asked(o metav1.Object) int64 {
+	sequence, _ := strconv.ParseInt(o.GetAnnotations()[AnnotationAsked], 10, 64)
+	return sequence
 }
 
 // Recorded reads what a ControllerRevision was built from.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 	"github.com/projectionist-dev/projectionist/projectors/credentials"
 	"github.com/projectionist-dev/projectionist/projectors/event"
+	"github.com/projectionist-dev/projectionist/projectors/history"
+	"github.com/projectionist-dev/projectionist/projectors/keyreplay"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
 	"github.com/projectionist-dev/projectionist/projectors/sources/kafka"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
@@ -69,11 +72,13 @@ func (r *Runner) run(ctx context.Context, action contract.Action, request string
 	case contract.ActionPrepare:
 		return r.prepare(ctx, res)
 	case contract.ActionRetire:
-		return r.retire(ctx, &req)
+		return r.retire(ctx, &req, res)
 	case contract.ActionPromote, contract.ActionDiscard:
 		return r.switchRevisions(ctx, &req, res)
 	case contract.ActionVerify:
 		return r.verify(ctx, &req, res)
+	case contract.ActionReplayKeys:
+		return r.replayKeys(ctx, &req, res)
 	}
 	return &requestError{fmt.Sprintf("unknown action %q", action)}
 }
@@ -204,6 +209,19 @@ func (r *Runner) probeStore(ctx context.Context, req *contract.Request, res *con
 	return err
 }
 
+// contract reads the contract that is mounted.
+func (r *Runner) contract() (*contract.Contract, error) {
+	data, err := os.ReadFile(r.ContractPath)
+	if err != nil {
+		return nil, &requestError{"the contract is not mounted: " + err.Error()}
+	}
+	c := &contract.Contract{}
+	if err := json.Unmarshal(data, c); err != nil {
+		return nil, &requestError{"the contract cannot be read: " + err.Error()}
+	}
+	return c, nil
+}
+
 // prepare makes everything a revision needs in the store. Its positions start
 // where each partition begins now: they are written down here once, so that
 // nothing later falls back to a default.
@@ -244,7 +262,7 @@ func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
 	return err
 }
 
-func (r *Runner) retire(ctx context.Context, req *contract.Request) error {
+func (r *Runner) retire(ctx context.Context, req *contract.Request, res *contract.Result) error {
 	admin, err := r.store(req.Store)
 	if err != nil {
 		return err
@@ -254,10 +272,12 @@ func (r *Runner) retire(ctx context.Context, req *contract.Request) error {
 		return &requestError{"the request names no owner"}
 	}
 	dropped, err := admin.Retire(ctx, *req.Owner)
-	if err == nil {
-		r.Logger.Info("retired", "relations", dropped)
+	if err != nil {
+		return err
 	}
-	return err
+	r.Logger.Info("retired", "relations", dropped)
+	r.leaveGroups(ctx, req.Broker, req.Groups, res)
+	return nil
 }
 
 // switchRevisions promotes or discards. The facts are in the result, whatever
@@ -275,22 +295,33 @@ func (r *Runner) switchRevisions(ctx context.Context, req *contract.Request, res
 		return err
 	}
 	if req.Action == contract.ActionDiscard && req.Group != "" {
-		r.leaveGroup(ctx, req, res)
+		r.leaveGroups(ctx, req.Broker, []string{req.Group}, res)
 	}
 	return nil
 }
 
-// leaveGroup removes what a dropped revision leaves at the broker. It is a courtesy
+// groupsLimit bounds what is spent on groups at a broker that may be away.
+const groupsLimit = 30 * time.Second
+
+// leaveGroups removes what dropped revisions leave at the broker. It is a courtesy
 // (Law 2): a broker that is away, or a right that is missing, holds nothing up, and
 // the broker forgets a group of its own accord.
-func (r *Runner) leaveGroup(ctx context.Context, req *contract.Request, res *contract.Result) {
-	admin, err := r.broker(req.Broker)
-	if err == nil {
-		err = admin.DeleteGroup(ctx, req.Group)
+func (r *Runner) leaveGroups(ctx context.Context, broker *contract.Broker, groups []string, res *contract.Result) {
+	if len(groups) == 0 {
+		return
 	}
-	if err != nil {
-		res.Message = fmt.Sprintf("the consumer group %q stays at the broker until that forgets it: %v", req.Group, err)
-		r.Logger.Warn("the consumer group stays", "group", req.Group, "error", err.Error())
+	ctx, cancel := context.WithTimeout(ctx, groupsLimit)
+	defer cancel()
+	admin, err := r.broker(broker)
+	for _, group := range groups {
+		failed := err
+		if failed == nil {
+			failed = admin.DeleteGroup(ctx, group)
+		}
+		if failed != nil {
+			res.Message = fmt.Sprintf("the consumer group %q stays at the broker until that forgets it: %v", group, failed)
+			r.Logger.Warn("the consumer group stays", "group", group, "error", failed.Error())
+		}
 	}
 }
 
@@ -325,6 +356,9 @@ type requestError struct{ message string }
 
 func (e *requestError) Error() string { return e.message }
 
+// passing are the reasons of a *history.RefusedError that time may take away.
+var passing = []string{history.ReasonLogUnreadable, history.ReasonRevisionMoved, keyreplay.ReasonNotBuilt, keyreplay.ReasonNotCaughtUp, keyreplay.ReasonChaseLost}
+
 // explain turns an error into what conditions show.
 func explain(err error, res *contract.Result) {
 	res.Reason, res.Message, res.Retryable = "Failed", err.Error(), true
@@ -333,6 +367,8 @@ func explain(err error, res *contract.Result) {
 		env      *stores.EnvironmentError
 		taken    *stores.NameTakenError
 		refused  *stores.SwitchError
+		history  *history.RefusedError
+		data     *stores.DataError
 		request  *requestError
 		no       *unverified
 	)
@@ -345,6 +381,10 @@ func explain(err error, res *contract.Result) {
 		res.Reason, res.Path, res.Retryable = stores.ReasonNameTaken, "spec.models", false
 	case errors.As(err, &refused):
 		res.Reason, res.Message, res.Retryable = refused.Code, refused.Message, refused.Retryable
+	case errors.As(err, &history):
+		res.Reason, res.Message, res.Retryable = history.Code, history.Message, slices.Contains(passing, history.Code)
+	case errors.As(err, &data):
+		res.Reason, res.Retryable = data.Reason, false
 	case errors.As(err, &env):
 		res.Reason, res.Message = env.Reason, env.Message
 	case errors.As(err, &reasoned):

@@ -96,7 +96,7 @@ func TestGroupStays(t *testing.T) {
 		"away":      {Name: "main", Kafka: &contract.KafkaBroker{BootstrapServers: []string{"127.0.0.1:1"}}},
 	} {
 		res := contract.Result{OK: true}
-		r.leaveGroup(t.Context(), &contract.Request{Broker: broker, Group: "projectionist.n.p.aaaaaaaaaa"}, &res)
+		r.leaveGroups(t.Context(), broker, []string{"projectionist.n.p.aaaaaaaaaa"}, &res)
 		if !res.OK || !strings.Contains(res.Message, `the consumer group "projectionist.n.p.aaaaaaaaaa" stays`) {
 			t.Errorf("%s: %+v", name, res)
 		}

@@ -5,11 +5,9 @@ package actions
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
+	"github.com/projectionist-dev/projectionist/projectors/history"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
 	"github.com/projectionist-dev/projectionist/projectors/sources/kafka"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
@@ -92,19 +91,6 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// contract reads what is mounted.
-func (r *Runner) contract() (*contract.Contract, error) {
-	data, err := os.ReadFile(r.ContractPath)
-	if err != nil {
-		return nil, &requestError{"the contract is not mounted: " + err.Error()}
-	}
-	c := new(contract.Contract)
-	if err = json.Unmarshal(data, c); err != nil {
-		return nil, &requestError{"the contract cannot be read: " + err.Error()}
-	}
-	return c, nil
-}
-
 func verifyOn(ctx context.Context, c *contract.Contract, program *handlers.Program, log sources.Log, store stores.Admin, v *contract.Verification, res *contract.Result) error {
 	snapshotter, ok := store.(stores.Snapshotter)
 	if !ok {
@@ -136,15 +122,15 @@ func roomForRows() uint64 {
 // hindered tells what waiting may mend from what it does not.
 func hindered(err error) error {
 	var (
-		refused *verify.RefusedError
+		refused *history.RefusedError
 		invalid *verify.InvalidAssertionError
 	)
 	switch {
 	case errors.As(err, &invalid):
 		return &unverified{reasonVerificationNotPossible, "spec." + invalid.Assertion.Path(), "it cannot be evaluated on this revision: " + invalid.Message}
-	case !errors.As(err, &refused) || refused.Code == verify.ReasonLogUnreadable || refused.Code == verify.ReasonRevisionMoved:
+	case !errors.As(err, &refused) || refused.Code == history.ReasonLogUnreadable || refused.Code == history.ReasonRevisionMoved:
 		return err
-	case refused.Code == verify.ReasonTooManyRows:
+	case refused.Code == history.ReasonTooManyRows:
 		return &unverified{reasonVerificationNotPossible, "spec.rollout.verify.sample", refused.Error() + ": compare a sample, or raise spec.projector.resources.limits.memory"}
 	}
 	return &unverified{reasonVerificationNotPossible, "spec.rollout.verify", refused.Error()}

@@ -16,10 +16,10 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
+	"github.com/projectionist-dev/projectionist/projectors/history"
 	sourcememory "github.com/projectionist-dev/projectionist/projectors/sources/memory"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 	"github.com/projectionist-dev/projectionist/projectors/stores/memory"
-	"github.com/projectionist-dev/projectionist/projectors/verify"
 )
 
 // secret is what no result may have.
@@ -124,11 +124,11 @@ func TestHindered(t *testing.T) {
 		reason string
 		retry  bool
 	}{
-		"no history":        {hindered(&verify.RefusedError{Code: verify.ReasonHistoryMissing, Message: "m"}), "VerificationNotPossible", false},
-		"an event refused":  {hindered(&verify.RefusedError{Code: verify.ReasonEventRefused, Message: "m"}), "VerificationNotPossible", false},
-		"too many rows":     {hindered(&verify.RefusedError{Code: verify.ReasonTooManyRows, Message: "m"}), "VerificationNotPossible", false},
-		"a silent log":      {hindered(&verify.RefusedError{Code: verify.ReasonLogUnreadable, Message: "m"}), "LogUnreadable", true},
-		"a moved revision":  {hindered(&verify.RefusedError{Code: verify.ReasonRevisionMoved, Message: "m"}), "RevisionMoved", true},
+		"no history":        {hindered(&history.RefusedError{Code: history.ReasonHistoryMissing, Message: "m"}), "VerificationNotPossible", false},
+		"an event refused":  {hindered(&history.RefusedError{Code: history.ReasonEventRefused, Message: "m"}), "VerificationNotPossible", false},
+		"too many rows":     {hindered(&history.RefusedError{Code: history.ReasonTooManyRows, Message: "m"}), "VerificationNotPossible", false},
+		"a silent log":      {hindered(&history.RefusedError{Code: history.ReasonLogUnreadable, Message: "m"}), "LogUnreadable", true},
+		"a moved revision":  {hindered(&history.RefusedError{Code: history.ReasonRevisionMoved, Message: "m"}), "RevisionMoved", true},
 		"a store away":      {hindered(&stores.EnvironmentError{Reason: "Unreachable", Message: "m"}), "Unreachable", true},
 		"the deadline":      {cause(over, context.DeadlineExceeded), "VerificationNotPossible", false},
 		"told to stop":      {cause(t.Context(), context.Canceled), "Interrupted", true},

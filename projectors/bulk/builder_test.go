@@ -21,6 +21,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/engine"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
+	sourcemem "github.com/projectionist-dev/projectionist/projectors/sources/memory"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 	storemem "github.com/projectionist-dev/projectionist/projectors/stores/memory"
 )
@@ -288,29 +289,31 @@ func TestSpillHasALimit(t *testing.T) {
 	}
 }
 
-// TestBarrier: a key that a growth has moved is folded in the order of its events, however batches come.
+// TestBarrier: a key that a growth has moved, to a partition that was there or to a new one, is folded in the order of
+// its events, however batches come.
 func TestBarrier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, orders(), 1)
-		for i := range 40 {
-			w.append(order("line", 1, 1, i))
+		w := newWorld(t, orders(), 2)
+		send := func(partition int32, key, from, n int) {
+			for i := from; i < from+n; i++ {
+				_, rec := order("line", 3, 1, 3*i+key)
+				w.append(on(partition), rec)
+			}
 		}
-		if _, err := w.store.Writer(w.c).AddPartitions(t.Context(), stores.Barrier{Topic: "orders", Before: 1, After: 2, Ends: []int64{40}}); err != nil {
+		send(0, 1, 0, 10)
+		send(1, 0, 0, 40)
+		send(1, 2, 0, 10)
+		if _, err := w.store.Writer(w.c).AddPartitions(t.Context(), stores.Barrier{Topic: "orders", Before: 2, After: 3, Ends: []int64{10, 50}}); err != nil {
 			t.Fatal(err)
 		}
-		w.broker.Grow("orders", 2)
+		w.broker.Grow("orders", 3)
 		next := *w.c
 		next.Revision, next.DataHash = "bbbbbbbbbb", "1:bbbbbbbbbb00"
 		w.c = &next
 		w.prepare(w.c)
-		for i := range 40 {
-			_, rec := order("line", 1, 1, 40+i)
-			w.append(on(1), rec)
-		}
-		for i := range 40 { // others stay where they were
-			_, rec := order("line", 2, 1, 2*i+1)
-			w.append(on(0), rec)
-		}
+		send(0, 0, 40, 40)
+		send(2, 2, 10, 40)
+		send(1, 1, 10, 5)
 		w.build(nil)
 		n, _ := w.expected(nil)
 		if wrong := w.holds(n) + w.built(); wrong != "" {
@@ -470,6 +473,9 @@ func TestOthersWait(t *testing.T) {
 		// The store ends its session, and a third one is first.
 		w.store.EndBuild(w.store.Writer(w.c))
 		_, _, thirdDone := start("pod-3")
+		if st := second.Status(); st.Build == nil || st.Build.Phase != contract.BuildWaiting {
+			t.Fatalf("the second has lost its right: %+v", st.Build)
+		}
 		began := time.Now()
 		for _, done := range []chan error{secondDone, thirdDone} {
 			if err := <-done; err != nil {
@@ -505,11 +511,15 @@ func TestAlive(t *testing.T) {
 			t.Error("it reads nothing for 6 minutes, and is alive")
 		}
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 
 		w.c.Build = &contract.Build{MaxEventsPerSecond: 1}
 		ctx, cancel = context.WithCancel(t.Context())
+		w.fill(100, 1000, 20, 1)
 		slow := w.config(nil)
+		slow.Log.(*sourcemem.Log).MaxRecords = 500 // it rests for minutes after each
 		b = bulk.New(slow)
 		go func() { done <- b.Run(ctx) }()
 		for range 9 {
@@ -519,7 +529,9 @@ func TestAlive(t *testing.T) {
 			}
 		}
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	})
 }
 

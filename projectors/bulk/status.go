@@ -66,6 +66,9 @@ func (b *Builder) setPhase(phase string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.phase != phase {
+		if phase != "" {
+			b.cfg.Logger.Info("bulk build", "phase", phase)
+		}
 		b.phase, b.since = phase, time.Now().UTC()
 		b.progress = time.Now()
 		b.metrics.setPhase(phase)

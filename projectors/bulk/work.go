@@ -6,6 +6,8 @@ package bulk
 import (
 	"context"
 	"errors"
+	"math"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -146,10 +148,21 @@ func (w *work) run(ctx context.Context, build stores.Build) error {
 	}
 	spill := newSpill(w.cfg.SpillDir, w.cfg.Contract.Build.Spill(), w.cfg.MaxMemory)
 	defer spill.close()
+	defer collectLess()()
 	if err := w.readAll(ctx, spill); err != nil {
 		return err
 	}
 	return w.write(ctx, build)
+}
+
+// collectLess lets garbage grow up to the runtime's memory limit, where there is
+// one: most of the heap is rows, which stay, and looking at them again and again is in vain.
+func collectLess() (restore func()) {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		return func() {}
+	}
+	was := debug.SetGCPercent(400)
+	return func() { debug.SetGCPercent(was) }
 }
 
 // readAll reads up to the ends, and then up to those of then, as long as much has come meanwhile and it gains on it.

@@ -227,6 +227,27 @@ func TestLostPartitionIsTakenBack(t *testing.T) {
 	})
 }
 
+// A replacement of rows ends the claims of a live projector, which claims anew at once: nobody holds what it lost.
+func TestReplacedRowsHoldNothingUp(t *testing.T) {
+	inBubble(t, 2, func(w *world) {
+		p := w.start("a", func(c *engine.Config) { c.ReclaimAfter = 100 * time.Hour })
+		for range 5 {
+			w.spread(2, 4, 100)
+			w.until("caught up", w.caughtUp)
+			if _, err := w.store.Admin().(stores.Replacer).Replace(w.t.Context(), w.contract, stores.Replacement{Owner: "repair",
+				Fold: func(context.Context, []stores.Claim, []stores.Barrier) ([]stores.Row, error) { return nil, nil }}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.spread(2, 4, 100)
+		w.until("caught up", w.caughtUp)
+		w.check()
+		if st := p.partition(0); st.Stopped != nil || st.Waiting != "" {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 func TestGrowthKeepsTheOrderOfKeys(t *testing.T) {
 	inBubble(t, 2, func(w *world) {
 		// The growth meets a backlog that takes many fetches, and two members.

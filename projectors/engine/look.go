@@ -68,7 +68,7 @@ func fenceHolds(c, row stores.Claim) bool {
 
 // loseLocked drops a partition whose row is not as we left it. It is claimed again
 // in the next generation, or when the row has stood still for ReclaimAfter:
-// two members must not take from each other for ever.
+// two members must not take from each other for ever. What nobody holds is claimed again by the next watch.
 func (s *session) loseLocked(p *partition, row stores.Claim) {
 	message := "partition is claimed by another projector"
 	if row.Token == p.claim.Token {
@@ -78,5 +78,9 @@ func (s *session) loseLocked(p *partition, row stores.Claim) {
 	p.claimed, p.stop, p.lostAt, p.lostRow = false, nil, time.Now(), row
 	p.serial++
 	s.e.metrics.fenced.Inc()
+	if row.Free() {
+		s.e.cfg.Logger.Info("the claim was ended while rows were replaced; it is made anew", "partition", p.tp.String(), "by", row.Owner)
+		return
+	}
 	s.e.cfg.Logger.Warn(message, "partition", p.tp.String(), "owner", row.Owner)
 }

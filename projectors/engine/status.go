@@ -57,7 +57,7 @@ func (p *partition) status(now time.Time, stalledAfter, maxAge time.Duration) co
 		st.Waiting = p.wait.cause.Error()
 	case !p.claimed:
 		st.Waiting = "Fenced: another projector claims this partition"
-		if p.lostAt.IsZero() {
+		if p.lostAt.IsZero() || p.lostRow.Free() {
 			st.Waiting = "Claiming: the partition is being claimed"
 		}
 	case p.limit != noLimit && p.claim.Next >= p.limit:

@@ -103,12 +103,13 @@ func (s *session) tell() {
 	}
 }
 
-// reclaim takes back partitions whose new owner has not moved them for ReclaimAfter.
+// reclaim takes back partitions whose new owner has not moved them for ReclaimAfter, and at once those that nobody
+// holds: a replacement of rows has ended our claim (CORRECTNESS 8).
 func (s *session) reclaim(ctx context.Context) {
 	var lost []*partition
 	s.mu.Lock()
 	for _, p := range s.order {
-		if !p.claimed && p.stop == nil && time.Since(p.lostAt) >= s.e.cfg.ReclaimAfter {
+		if !p.claimed && p.stop == nil && (p.lostRow.Free() || time.Since(p.lostAt) >= s.e.cfg.ReclaimAfter) {
 			lost = append(lost, p)
 		}
 	}

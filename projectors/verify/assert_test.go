@@ -12,6 +12,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
+	"github.com/projectionist-dev/projectionist/projectors/history"
 	"github.com/projectionist-dev/projectionist/projectors/verify"
 )
 
@@ -26,8 +27,8 @@ func asserting(all ...contract.Assertion) func(*verify.Options) {
 
 func TestAssertions(t *testing.T) {
 	w := newWorld(t, orders(), 2)
-	w.fill(500)
-	rows := w.store.Rows(w.c, "order")
+	w.Fill(500)
+	rows := w.Store.Rows(w.Contract, "order")
 	var cents, written int64
 	for _, row := range rows {
 		text := value.MustParse("decimal(12,2)").Format(row[3])
@@ -97,9 +98,9 @@ func TestAssertionsOnTombstonesAndSums(t *testing.T) {
 	}
 	w := newWorld(t, c, 2)
 	for n := range 5 {
-		w.applied(order("line", n))
+		w.Applied(order("line", n))
 	}
-	w.applied(order("erased", 4))
+	w.Applied(order("erased", 4))
 	r := w.verify(asserting(
 		contract.Assertion{All: "count == 4 && sum.n == 36893488147419103222.0"}, // four times 2^63-1, less 0+1+2+3
 		contract.Assertion{Row: "row.n != null"},
@@ -126,12 +127,12 @@ func TestAssertionsThatDoNotFit(t *testing.T) {
 // Memory that is used up is said, before the kernel says it.
 func TestMaxBytes(t *testing.T) {
 	w := newWorld(t, orders(), 2)
-	w.fill(1100)
+	w.Fill(1100)
 	runtime.GC()
 	o := w.options()
 	o.MaxBytes = 1 << 10
-	var refused *verify.RefusedError
-	if _, err := verify.Run(t.Context(), o); !errors.As(err, &refused) || refused.Code != verify.ReasonTooManyRows {
+	var refused *history.RefusedError
+	if _, err := verify.Run(t.Context(), o); !errors.As(err, &refused) || refused.Code != history.ReasonTooManyRows {
 		t.Error(err)
 	}
 	o.MaxBytes = 1 << 40

@@ -8,12 +8,16 @@ package verify_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/projectionist-dev/projectionist/projectors/history/historytest"
+	"github.com/projectionist-dev/projectionist/projectors/keyreplay"
+	"github.com/projectionist-dev/projectionist/projectors/stores"
 	"github.com/projectionist-dev/projectionist/projectors/stores/postgres"
 	"github.com/projectionist-dev/projectionist/projectors/verify"
 )
@@ -53,8 +57,8 @@ func onPostgres(t *testing.T) (*world, func(sql string, args ...any)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(writer.Close)
-	w := newWorldOn(t, c, 2, admin, writer)
-	w.log.MaxRecords = 500
+	w := &world{historytest.NewOn(t, c, 2, admin, writer)}
+	w.Topics.MaxRecords = 500
 	return w, func(sql string, args ...any) {
 		t.Helper()
 		tag, err := conn.Exec(t.Context(), strings.ReplaceAll(sql, "@", pgx.Identifier{schema, c.Physical("order")}.Sanitize()), args...)
@@ -65,10 +69,10 @@ func onPostgres(t *testing.T) (*world, func(sql string, args ...any)) {
 }
 
 // TestOnPostgres: under a projector that commits all the time there is no false alarm in 50 comparisons, and then a
-// row that was altered, one that was deleted, and one that was added are found, and nothing else.
+// row that was altered, one that was deleted, and one that was added are found, and nothing else; and they are repaired.
 func TestOnPostgres(t *testing.T) {
 	w, sql := onPostgres(t)
-	w.fill(300)
+	w.Fill(300)
 	stop, failed := make(chan struct{}), make(chan error, 1)
 	go func() {
 		for n := 300; ; n++ {
@@ -82,8 +86,13 @@ func TestOnPostgres(t *testing.T) {
 				continue // these customers are left alone, for what is changed by hand
 			}
 			tp, r := order(kindOf(n), n)
-			w.append(tp, r)
-			if err := w.apply(tp, -1); err != nil {
+			w.Append(tp, r)
+			err := w.Apply(tp, -1)
+			if errors.As(err, new(*stores.FencedError)) { // by the repair
+				w.Claim(tp)
+				err = w.Apply(tp, -1)
+			}
+			if err != nil {
 				failed <- err
 				return
 			}
@@ -111,6 +120,21 @@ func TestOnPostgres(t *testing.T) {
 	r, err := verify.Run(t.Context(), w.options())
 	if err != nil {
 		t.Fatal(err)
+	}
+	var keys []keyreplay.Key
+	for _, d := range r.Models[0].Differences {
+		keys = append(keys, keyreplay.Key{Values: d.Key})
+	}
+	done, err := keyreplay.Run(t.Context(), keyreplay.Options{
+		Log: w.Topics, Store: w.Admin.(stores.Replacer), Contract: w.Contract, Program: w.Program, Keys: keys, Owner: "repair",
+	})
+	if err != nil || done.Models[0] != (stores.ReplacedRows{Written: 2, Deleted: 1}) {
+		t.Errorf("the repair: %+v (%v)", done, err)
+	}
+	for range 5 {
+		if again, err := verify.Run(t.Context(), w.options()); err != nil || !again.Equal() {
+			t.Errorf("after the repair: %+v (%v)", again, err)
+		}
 	}
 	close(stop)
 	if err := <-failed; err != nil {

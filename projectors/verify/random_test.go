@@ -8,13 +8,9 @@ import (
 	"slices"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
-	"sigs.k8s.io/yaml"
 
-	"github.com/projectionist-dev/projectionist/api/v1alpha1"
-	"github.com/projectionist-dev/projectionist/contract"
-	"github.com/projectionist-dev/projectionist/contract/compile"
+	"github.com/projectionist-dev/projectionist/contract/compile/admittest"
 	"github.com/projectionist-dev/projectionist/contract/compile/compiletest"
 	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/event"
@@ -26,22 +22,22 @@ import (
 func TestRandomSpecs(t *testing.T) {
 	admitted, meddled, stopped := 0, 0, 0
 	check := func(rt *rapid.T) {
-		c, arrival := admit(t, compiletest.Spec(rt))
+		c, arrival := admittest.Admit(t, compiletest.Spec(rt))
 		if c == nil {
 			return
 		}
 		admitted++
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
 		w := newWorld(t, c, 2)
-		w.log.MaxRecords = 1 + random.IntN(3)
+		w.Topics.MaxRecords = 1 + random.IntN(3)
 		stops := map[event.TopicPartition]bool{}
 		for _, m := range compiletest.Interleave(random, compiletest.Partitions(random)) {
 			tp := event.TopicPartition{Topic: m.Topic}
 			if m.Key() == "2" {
 				tp.Partition = 1
 			}
-			w.append(tp, event.Record{Key: []byte(m.Key()), Value: m.JSON()})
-			if !stops[tp] && w.apply(tp, 1) != nil {
+			w.Append(tp, event.Record{Key: []byte(m.Key()), Value: m.JSON()})
+			if !stops[tp] && w.Apply(tp, 1) != nil {
 				stops[tp] = true
 				stopped++
 			}
@@ -52,18 +48,18 @@ func TestRandomSpecs(t *testing.T) {
 			rt.Fatalf("without meddling: %+v\n%+v", r, c.Models[0])
 		}
 		out := r.Models[0].LeftOut
-		rows := w.store.Rows(c, "m")
+		rows := w.Store.Rows(c, "m")
 		if len(rows) == 0 || len(out) > 0 && out[0].Column == "" {
 			return
 		}
 		meddled++
 		row := rows[random.IntN(len(rows))]
 		key := row[:len(c.Models[0].Key)]
-		w.meddle(key, func([]value.Value) []value.Value { return nil })
+		w.Meddle(key, func([]value.Value) []value.Value { return nil })
 		if m := w.verify(told).Models[0]; m.Missing != 1 || m.Differing() != 1 || !slices.Equal(m.Differences[0].Key, key) {
 			rt.Fatalf("row %v was deleted: %+v", row, m)
 		}
-		w.meddle(key, func([]value.Value) []value.Value { return row })
+		w.Meddle(key, func([]value.Value) []value.Value { return row })
 		if !w.verify(told).Equal() {
 			rt.Fatalf("row %v was brought back", row)
 		}
@@ -75,27 +71,4 @@ func TestRandomSpecs(t *testing.T) {
 	if admitted < 50 || meddled < 50 || stopped == 0 {
 		t.Error("they are too few to tell anything")
 	}
-}
-
-// admit compiles a drawn spec, and says which columns depend on arrival; nil where it is refused.
-func admit(t *testing.T, spec string) (*contract.Contract, map[string][]string) {
-	t.Helper()
-	in := compile.Input{
-		Projection: &v1alpha1.Projection{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "n"}},
-		Brokers:    []v1alpha1.EventBroker{{ObjectMeta: metav1.ObjectMeta{Name: "main"}, Spec: v1alpha1.EventBrokerSpec{Kafka: &v1alpha1.KafkaBroker{}}}},
-		Stores: []v1alpha1.ReadStore{{ObjectMeta: metav1.ObjectMeta{Name: "read"}, Spec: v1alpha1.ReadStoreSpec{
-			Postgres: v1alpha1.PostgresStore{SecretRef: v1alpha1.LocalRef{Name: "db"}},
-		}}},
-	}
-	if err := yaml.UnmarshalStrict([]byte(spec), &in.Projection.Spec); err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.UnmarshalStrict([]byte(compiletest.Topics), &in.Topics); err != nil {
-		t.Fatal(err)
-	}
-	c, _ := compile.Compile(in)
-	if c == nil {
-		return nil, nil
-	}
-	return c, map[string][]string{"m": compile.Explain(c)[0].Arrival}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/fold/naive"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
+	"github.com/projectionist-dev/projectionist/projectors/history"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
@@ -28,7 +29,7 @@ type run struct {
 	plans  []plan
 	eval   *handlers.Evaluator
 	state  *naive.State
-	reader *reader
+	reader *history.Reader
 	// wanted holds the buckets that are folded, by model: the sample at first, then those that differ.
 	wanted [][Buckets]bool
 	// table holds the digests of the first snapshot, by model and bucket.
@@ -53,7 +54,7 @@ type plan struct {
 }
 
 func newRun(o Options) *run {
-	r := &run{Options: o, models: o.Program.Models(), eval: o.Program.NewEvaluator(), reader: newReader(o)}
+	r := &run{Options: o, models: o.Program.Models(), eval: o.Program.NewEvaluator(), reader: history.NewReader(o.Log, o.Patience, o.Progress)}
 	r.state = naive.New(r.models)
 	r.wanted = make([][Buckets]bool, len(r.models))
 	r.table = make([][]digest, len(r.models))
@@ -133,7 +134,7 @@ func (r *run) digestTable(ctx context.Context) error {
 
 // foldTo folds the log up to exactly the claims' positions.
 func (r *run) foldTo(ctx context.Context, claims []stores.Claim, barriers []stores.Barrier) error {
-	return r.reader.to(ctx, claims, barriers, r.event)
+	return r.reader.To(ctx, claims, barriers, r.event)
 }
 
 // event folds one event, of which it keeps what falls into wanted buckets. What is dropped cannot fail: the positions
@@ -146,10 +147,10 @@ func (r *run) event(tp event.TopicPartition, rec *event.Record) error {
 		return err
 	}
 	if err != nil {
-		return r.refusedEvent(tp, rec, err)
+		return history.EventRefused(tp, rec, err)
 	}
 	if err := r.apply(effects, func(p *plan) bool { return !p.arrival }); err != nil {
-		return r.refusedEvent(tp, rec, err)
+		return history.EventRefused(tp, rec, err)
 	}
 	for i := range r.plans {
 		p := &r.plans[i]
@@ -177,11 +178,6 @@ func (r *run) apply(effects []fold.Effect, of func(*plan) bool) error {
 	return r.state.Apply(r.kept...)
 }
 
-func (r *run) refusedEvent(tp event.TopicPartition, rec *event.Record, err error) error {
-	return refused(ReasonEventRefused, "the positions say that event %s@%d was applied, and these handlers refuse it: %w. "+
-		"Compare with the program and the schemas that built the revision, or rebuild it", tp, rec.Offset, err)
-}
-
 func (r *run) rows() int {
 	n := 0
 	for m := range r.models {
@@ -196,7 +192,7 @@ const liveHeap = "/gc/heap/live:bytes"
 // bounded refuses more rows, or more memory, than may be held (Law 10).
 func (r *run) bounded(rows int) error {
 	if r.MaxRows > 0 && rows > r.MaxRows {
-		return refused(ReasonTooManyRows, "there are more than %d rows, which are held in memory", r.MaxRows)
+		return history.Refused(history.ReasonTooManyRows, "there are more than %d rows, which are held in memory", r.MaxRows)
 	}
 	const every = 1024
 	if r.calls++; r.MaxBytes == 0 || r.calls%every != 0 {
@@ -204,7 +200,7 @@ func (r *run) bounded(rows int) error {
 	}
 	sample := []metrics.Sample{{Name: liveHeap}}
 	if metrics.Read(sample); sample[0].Value.Kind() == metrics.KindUint64 && sample[0].Value.Uint64() > r.MaxBytes {
-		return refused(ReasonTooManyRows, "%d rows are held, and the memory that there is for them, %d MiB, is in use", rows, r.MaxBytes>>20)
+		return history.Refused(history.ReasonTooManyRows, "%d rows are held, and the memory that there is for them, %d MiB, is in use", rows, r.MaxBytes>>20)
 	}
 	return nil
 }
@@ -258,7 +254,7 @@ func (r *run) lookAgain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.checkMoved(); err != nil {
+	if err := history.Moved(r.Contract, r.claims, r.again); err != nil {
 		return err
 	}
 	if err := r.foldTo(ctx, r.again, r.barriers); err != nil {
@@ -283,20 +279,6 @@ func (r *run) prune() {
 		}
 	}
 	r.state = kept
-}
-
-// checkMoved: positions of a revision never fall (Law 6); they do when it was dropped and prepared anew.
-func (r *run) checkMoved() error {
-	now := map[event.TopicPartition]stores.Claim{}
-	for _, c := range r.again {
-		now[c.TopicPartition] = c
-	}
-	for _, c := range r.claims {
-		if n, there := now[c.TopicPartition]; !there || n.Next < c.Next || c.TopicID != "" && n.TopicID != c.TopicID {
-			return refused(ReasonRevisionMoved, "the position of %s fell while it was compared: somebody dropped revision %s and built it anew; try again", c.TopicPartition, r.Contract.Revision)
-		}
-	}
-	return nil
 }
 
 // compare compares the rows of the wanted buckets, by key.
@@ -358,7 +340,7 @@ func same(a, b value.Value) bool {
 }
 
 func (r *run) result() *Result {
-	out := &Result{Revision: r.Contract.Revision, At: places(r.claims), Again: places(r.again), Events: r.reader.events, Sample: r.Sample}
+	out := &Result{Revision: r.Contract.Revision, At: places(r.claims), Again: places(r.again), Events: r.reader.Events(), Sample: r.Sample}
 	for i := range r.plans {
 		if p := &r.plans[i]; p.out {
 			out.Models = append(out.Models, Model{Name: p.Name, LeftOut: p.LeftOut})

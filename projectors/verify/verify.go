@@ -5,14 +5,13 @@ package verify
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
+	"github.com/projectionist-dev/projectionist/projectors/history"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
@@ -45,47 +44,6 @@ type Options struct {
 	Patience time.Duration
 	// Progress, if set, hears how many positions of the log were read, and of how many.
 	Progress func(read, of int64)
-}
-
-// RefusedError says why an answer cannot be had.
-type RefusedError struct {
-	// Code is one of the reasons below.
-	Code string
-	// Message says what is missing and what to do. It carries no value.
-	Message string
-	Err     error
-}
-
-func (e *RefusedError) Error() string { return e.Code + ": " + e.Message }
-
-// Reason gives Code.
-func (e *RefusedError) Reason() string { return e.Code }
-
-func (e *RefusedError) Unwrap() error { return e.Err }
-
-// Reasons of a RefusedError.
-const (
-	// ReasonHistoryMissing says that events which may have made the rows are not in the log any more.
-	ReasonHistoryMissing = "HistoryMissing"
-	// ReasonPositionMissing says that the bookkeeping does not say how far a partition was applied.
-	ReasonPositionMissing = "PositionMissing"
-	// ReasonBarrierBroken says that positions contradict a barrier of a topic's growth.
-	ReasonBarrierBroken = "BarrierBroken"
-	// ReasonEventRefused says that the handlers refuse an event that the positions say was applied.
-	ReasonEventRefused = "EventRefused"
-	// ReasonKeysHeld says that keys are held, or were, in a way that this release does not know.
-	ReasonKeysHeld = "KeysHeld"
-	// ReasonTooManyRows says that Options.MaxRows or MaxBytes was reached.
-	ReasonTooManyRows = "TooManyRows"
-	// ReasonLogUnreadable says that the log gave nothing for longer than Options.Patience.
-	ReasonLogUnreadable = "LogUnreadable"
-	// ReasonRevisionMoved says that the revision's positions fell while it was compared.
-	ReasonRevisionMoved = "RevisionMoved"
-)
-
-func refused(code, format string, args ...any) *RefusedError {
-	err := fmt.Errorf(format, args...)
-	return &RefusedError{Code: code, Message: err.Error(), Err: errors.Unwrap(err)}
 }
 
 // Place is how far a partition was applied: Next is the next offset.
@@ -171,13 +129,10 @@ type Difference struct {
 	Columns []int
 }
 
-// Run compares. It fails with a *RefusedError, an error of the source or the store, or ctx's error.
+// Run compares. It fails with a *history.RefusedError, an error of the source or the store, or ctx's error.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	if o.Sample <= 0 || o.Sample > Buckets {
 		o.Sample = Buckets
-	}
-	if o.Patience <= 0 {
-		o.Patience = time.Minute
 	}
 	r := newRun(o)
 	var err error
@@ -190,7 +145,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if o.AssertionsOnly {
 		return r.result(), nil
 	}
-	if err := r.checkLog(ctx); err != nil {
+	if err := history.Check(ctx, r.Log, r.Contract, r.claims); err != nil {
 		return nil, err
 	}
 	if err := r.foldTo(ctx, r.claims, r.barriers); err != nil {

@@ -20,9 +20,9 @@ import (
 
 func TestEqual(t *testing.T) {
 	w := newWorld(t, orders(), 2)
-	w.fill(500)
+	w.Fill(500)
 	r := w.verify()
-	rows := int64(len(w.store.Rows(w.c, "order")))
+	rows := int64(len(w.Store.Rows(w.Contract, "order")))
 	if m := r.Models[0]; !r.Equal() || m.Equal != rows || rows < 20 || r.Models[1].Equal != 7 || r.Again != nil || r.Events != 500 {
 		t.Errorf("%d rows, %+v", rows, r)
 	}
@@ -30,7 +30,7 @@ func TestEqual(t *testing.T) {
 		t.Errorf("positions %v", r.At)
 	}
 	// What is in the log and was not applied is no difference.
-	w.append(order("line", 3))
+	w.Append(order("line", 3))
 	if r := w.verify(); !r.Equal() || r.Events != 500 {
 		t.Errorf("%+v", r)
 	}
@@ -38,7 +38,7 @@ func TestEqual(t *testing.T) {
 
 func TestNothingYet(t *testing.T) {
 	w := newWorld(t, orders(), 2)
-	w.append(order("line", 1))
+	w.Append(order("line", 1))
 	if r := w.verify(); !r.Equal() || r.Models[0].Compared() != 0 || r.Events != 0 {
 		t.Errorf("%+v", r)
 	}
@@ -54,13 +54,13 @@ func alter(row []value.Value) []value.Value { row[2] = row[2].(int64) + 1; retur
 
 func TestDifferences(t *testing.T) {
 	w := newWorld(t, orders(), 2)
-	w.fill(500)
-	all := int64(len(w.store.Rows(w.c, "order")))
-	w.meddle(key(1), alter)
-	w.meddle(key(1), func(row []value.Value) []value.Value { row[4] = nil; return row })
-	w.meddle(key(2), func([]value.Value) []value.Value { return nil })
-	added := []value.Value{"nobody", int64(1), int64(9), w.store.Rows(w.c, "order")[0][3], nil, []value.Value{}, nil}
-	w.meddle([]value.Value{"nobody", int64(1)}, func([]value.Value) []value.Value { return added })
+	w.Fill(500)
+	all := int64(len(w.Store.Rows(w.Contract, "order")))
+	w.Meddle(key(1), alter)
+	w.Meddle(key(1), func(row []value.Value) []value.Value { row[4] = nil; return row })
+	w.Meddle(key(2), func([]value.Value) []value.Value { return nil })
+	added := []value.Value{"nobody", int64(1), int64(9), w.Store.Rows(w.Contract, "order")[0][3], nil, []value.Value{}, nil}
+	w.Meddle([]value.Value{"nobody", int64(1)}, func([]value.Value) []value.Value { return added })
 	r := w.verify()
 	m := r.Models[0]
 	if r.Equal() || m.Equal != all-2 || m.Changed != 1 || m.Missing != 1 || m.Extra != 1 || len(m.Differences) != 3 || r.Models[1].Differing() != 0 || r.Again == nil {
@@ -84,7 +84,7 @@ func TestDifferences(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	// One event applied twice is found: the log of that order says so.
-	w.meddle(key(3), func(row []value.Value) []value.Value {
+	w.Meddle(key(3), func(row []value.Value) []value.Value {
 		row[5] = append(slices.Clone(row[5].([]value.Value)), int64(3))
 		return row
 	})
@@ -96,9 +96,9 @@ func TestDifferences(t *testing.T) {
 // TestSample: a sample is always the same keys, and holds no others.
 func TestSample(t *testing.T) {
 	w := newWorld(t, orders(), 2)
-	w.fill(500)
-	for _, row := range w.store.Rows(w.c, "order") {
-		w.meddle([]value.Value{row[0], row[1]}, alter)
+	w.Fill(500)
+	for _, row := range w.Store.Rows(w.Contract, "order") {
+		w.Meddle([]value.Value{row[0], row[1]}, alter)
 	}
 	all := w.verify(func(o *verify.Options) { o.Differences = 1000 }).Models[0]
 	half := w.verify(func(o *verify.Options) {
@@ -121,14 +121,14 @@ func TestSample(t *testing.T) {
 func TestUnderLoad(t *testing.T) {
 	for _, meddled := range []bool{false, true} {
 		w := newWorld(t, orders(), 2)
-		w.fill(300)
+		w.Fill(300)
 		n := 300
 		if meddled {
-			w.meddle(key(1), alter)
+			w.Meddle(key(1), alter)
 		}
 		goOn := func() {
 			for range 5 {
-				w.applied(order(kindOf(n), n))
+				w.Applied(order(kindOf(n), n))
 				n++
 			}
 		}
@@ -149,11 +149,11 @@ func TestUnderLoad(t *testing.T) {
 // TestSettled: what later events have overwritten is no difference any more.
 func TestSettled(t *testing.T) {
 	w := newWorld(t, orders(), 2)
-	w.fill(300)
-	w.meddle(key(2), func([]value.Value) []value.Value { return nil })
+	w.Fill(300)
+	w.Meddle(key(2), func([]value.Value) []value.Value { return nil })
 	h := &hooked{beforeSnapshot: func(n int) {
 		if n == 1 {
-			w.applied(order("erased", 2))
+			w.Applied(order("erased", 2))
 		}
 	}}
 	if r := w.verify(w.hook(h)); !r.Equal() || r.Models[0].Settled != 1 || h.snapshots != 2 {
@@ -170,19 +170,19 @@ func TestGrowth(t *testing.T) {
 		return r
 	}
 	for n := range 20 {
-		w.applied(partition(0), one(n))
+		w.Applied(partition(0), one(n))
 	}
-	w.broker.Grow("orders", 2)
-	if _, err := w.writer.AddPartitions(t.Context(), stores.Barrier{Topic: "orders", Before: 1, After: 2, Ends: []int64{20}}); err != nil {
+	w.Broker.Grow("orders", 2)
+	if _, err := w.Writer.AddPartitions(t.Context(), stores.Barrier{Topic: "orders", Before: 1, After: 2, Ends: []int64{20}}); err != nil {
 		t.Fatal(err)
 	}
-	w.claim(partition(1))
+	w.Claim(partition(1))
 	for n := range 20 {
-		w.applied(partition(1), one(20+n))
+		w.Applied(partition(1), one(20+n))
 	}
 	_, other := order("line", 2)
-	w.applied(partition(0), other)
-	w.log.MaxRecords = 1 // or one fetch might give all that is before the barrier
+	w.Applied(partition(0), other)
+	w.Topics.MaxRecords = 1 // or one fetch might give all that is before the barrier
 	if r := w.verify(); r.Models[0].Equal != 2 || !r.Equal() || r.Events != 41 {
 		t.Errorf("%+v", r)
 	}
@@ -194,52 +194,52 @@ func TestRefused(t *testing.T) {
 		do   func(w *world, o *verify.Options)
 		want string
 	}{
-		{"no beginning", func(w *world, _ *verify.Options) { w.broker.DeleteRecords(partition(1), 3) }, "HistoryMissing: orders/1 begins at position 3"},
-		{"lost end", func(w *world, _ *verify.Options) { w.broker.Truncate(partition(1), 10) }, "HistoryMissing: orders/1 was applied up to position 50, and its log ends at 10"},
-		{"another topic", func(w *world, _ *verify.Options) { w.broker.CreateTopic("orders", 2) }, "was deleted and created again"},
-		{"a missing position", func(w *world, _ *verify.Options) { w.store.DeletePosition(w.c, partition(0)) }, "PositionMissing: the bookkeeping has no position row of orders/0"},
+		{"no beginning", func(w *world, _ *verify.Options) { w.Broker.DeleteRecords(partition(1), 3) }, "HistoryMissing: orders/1 begins at position 3"},
+		{"lost end", func(w *world, _ *verify.Options) { w.Broker.Truncate(partition(1), 10) }, "HistoryMissing: orders/1 was applied up to position 50, and its log ends at 10"},
+		{"another topic", func(w *world, _ *verify.Options) { w.Broker.CreateTopic("orders", 2) }, "was deleted and created again"},
+		{"a missing position", func(w *world, _ *verify.Options) { w.Store.DeletePosition(w.Contract, partition(0)) }, "PositionMissing: the bookkeeping has no position row of orders/0"},
 		{"a missing last position", func(w *world, _ *verify.Options) {
-			w.store.DeletePosition(w.c, partition(0))
-			w.store.DeletePosition(w.c, partition(1))
+			w.Store.DeletePosition(w.Contract, partition(0))
+			w.Store.DeletePosition(w.Contract, partition(1))
 		}, "PositionMissing: topic orders has 0 position rows"},
-		{"held keys", func(w *world, _ *verify.Options) { w.store.RaiseHeldVersion(w.c, partition(0)) }, "KeysHeld"},
+		{"held keys", func(w *world, _ *verify.Options) { w.Store.RaiseHeldVersion(w.Contract, partition(0)) }, "KeysHeld"},
 		{"an event that cannot be", func(w *world, o *verify.Options) {
 			tp, r := order("line", 1)
 			r.Key = []byte("another")
-			w.broker.Append(tp, r)
-			claim := w.claims[tp]
-			if err := w.writer.Commit(w.Context(), stores.Commit{Advances: []stores.Advance{{Claim: claim, Next: claim.Next + 1}}}); err != nil {
+			w.Broker.Append(tp, r)
+			claim := w.Claims[tp]
+			if err := w.Writer.Commit(w.Context(), stores.Commit{Advances: []stores.Advance{{Claim: claim, Next: claim.Next + 1}}}); err != nil {
 				w.Fatal(err)
 			}
 		}, "EventRefused: the positions say that event orders/1@50 was applied"},
 		{"too many rows", func(_ *world, o *verify.Options) { o.MaxRows = 10 }, "TooManyRows: there are more than 10 rows"},
 		{"a broken barrier", func(w *world, o *verify.Options) {
 			w.hook(&hooked{beforeSnapshot: func(int) {
-				w.broker.Grow("orders", 3)
-				if _, err := w.writer.AddPartitions(w.Context(), stores.Barrier{Topic: "orders", Before: 2, After: 3, Ends: []int64{50, 60}}); err != nil {
+				w.Broker.Grow("orders", 3)
+				if _, err := w.Writer.AddPartitions(w.Context(), stores.Barrier{Topic: "orders", Before: 2, After: 3, Ends: []int64{50, 60}}); err != nil {
 					w.Fatal(err)
 				}
-				w.claim(partition(2))
+				w.Claim(partition(2))
 				_, r := order("line", 1)
-				w.applied(partition(2), r)
+				w.Applied(partition(2), r)
 			}})(o)
 		}, "BarrierBroken: orders/2 was read before orders/1 had reached position 60"},
 		{"a revision that was built anew", func(w *world, o *verify.Options) {
-			w.meddle(key(1), alter)
+			w.Meddle(key(1), alter)
 			w.hook(&hooked{beforeSnapshot: func(n int) {
 				if n == 1 {
-					fresh := newWorld(w, w.c, 2)
-					o.Store.(*hooked).Snapshotter = fresh.store.Admin().(stores.Snapshotter)
+					fresh := newWorld(w, w.Contract, 2)
+					o.Store.(*hooked).Snapshotter = fresh.Store.Admin().(stores.Snapshotter)
 				}
 			}})(o)
 		}, "RevisionMoved"},
 		{"an open transaction", func(w *world, o *verify.Options) {
 			o.Patience = 1
-			w.hook(&hooked{beforeFetch: func() { w.broker.Truncate(partition(1), 10) }})(o)
+			w.hook(&hooked{beforeFetch: func() { w.Broker.Truncate(partition(1), 10) }})(o)
 		}, "LogUnreadable"},
 		{"a broker that is gone", func(w *world, o *verify.Options) {
 			o.Patience = 1
-			w.broker.SetFault(func(op string, _ event.TopicPartition) error {
+			w.Broker.SetFault(func(op string, _ event.TopicPartition) error {
 				if op != "Fetch" {
 					return nil
 				}
@@ -250,7 +250,7 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, orders(), 2)
-			w.fill(100)
+			w.Fill(100)
 			o := w.options()
 			c.do(w, &o)
 			r, err := verify.Run(t.Context(), o)
@@ -264,9 +264,9 @@ func TestRefused(t *testing.T) {
 // TestRetries: a fault of the broker that passes is none.
 func TestRetries(t *testing.T) {
 	w := newWorld(t, orders(), 2)
-	w.fill(50)
+	w.Fill(50)
 	faults := 0
-	w.broker.SetFault(func(op string, tp event.TopicPartition) error {
+	w.Broker.SetFault(func(op string, tp event.TopicPartition) error {
 		if faults++; op == "Fetch" && faults < 3 {
 			return &sources.Unreachable{Address: "broker", Err: errors.New("gone")}
 		}
@@ -283,10 +283,10 @@ func TestLeftOut(t *testing.T) {
 	c.Models[0].Columns[4].Native = "varchar(10)"
 	c.Models[1].Order = "Arrival"
 	w := newWorld(t, c, 2)
-	w.fill(100)
+	w.Fill(100)
 	meddle := func() {
-		w.meddle(key(1), func(row []value.Value) []value.Value { row[4] = "other"; return row })
-		w.store.Meddle(w.c, 1, []value.Value{int64(3)}, func(row []value.Value) []value.Value { row[1] = int64(math.MaxInt64); return row })
+		w.Meddle(key(1), func(row []value.Value) []value.Value { row[4] = "other"; return row })
+		w.Store.Meddle(w.Contract, 1, []value.Value{int64(3)}, func(row []value.Value) []value.Value { row[1] = int64(math.MaxInt64); return row })
 	}
 	meddle()
 	r := w.verify()
@@ -315,7 +315,7 @@ func TestChanceRefuses(t *testing.T) {
 	c.Models[1].Handlers[0].Add = map[string]string{"n": "int(event.n) - 10"}
 	w := newWorld(t, c, 2)
 	for _, n := range []int{18, 3, 12} { // 8, 1, 3; but in the order of partitions 8, 10
-		w.applied(order("line", n))
+		w.Applied(order("line", n))
 	}
 	r := w.verify(func(o *verify.Options) { o.Arrival = map[string][]string{"total": nil} })
 	if m := r.Models[1]; !r.Equal() || m.Compared() != 0 || len(m.LeftOut) != 1 || !strings.Contains(m.LeftOut[0].Why, "refused") || r.Models[0].Equal != 3 {

@@ -7,8 +7,12 @@
 // takes from producer to visible row at a steady rate. It prints a table in
 // Markdown with the machine, and checks the table's content before it does.
 //
+// A second table is of replays: five interleaved runs of a bulk build, the live
+// path, reading the log alone, and copying the final rows alone.
+//
 //	make bench
 //
 // BENCH_EVENTS, BENCH_KEYS, BENCH_RATE and BENCH_SECONDS set its size;
+// BENCH_REPLAY_EVENTS, BENCH_REPLAY_KEYS and BENCH_REPLAY_RUNS that of the replays;
 // BENCH_PROFILE names a file for a CPU profile of the projector.
 package bench

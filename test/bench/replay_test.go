@@ -49,6 +49,8 @@ type replay struct {
 	rows string
 	took map[string][]time.Duration
 	peak float64
+	// cpuTime is that of all projectors of a kind, in seconds.
+	cpuTime map[string]float64
 }
 
 // TestReplay: a revision is built in bulk, and live, beside the cost of reading
@@ -72,7 +74,7 @@ func TestReplay(t *testing.T) {
 	}
 	defer r.Close()
 	b := &bench{t: t, p: r.NewProjection(t, replaySpec()), events: number(t, "BENCH_REPLAY_EVENTS", 2_000_000), keys: number(t, "BENCH_REPLAY_KEYS", 200_000)}
-	x := &replay{bench: b, took: map[string][]time.Duration{}}
+	x := &replay{bench: b, took: map[string][]time.Duration{}, cpuTime: map[string]float64{}}
 	b.p.Prepare(t) // what readers see; the others are built beside it
 	b.fill()
 	b.warm()
@@ -126,8 +128,12 @@ func (x *replay) build(kind string, run int, how *contract.Build) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	x.note(kind, time.Since(begin))
+	if kind != "first" {
+		x.cpuTime[kind] += x.cpu()
+	}
 	if kind == "bulk" {
 		x.peak = max(x.peak, x.memory("VmHWM"))
+		t.Logf("its log:\n%s", x.proc.Tail(4000))
 	}
 	if built := x.proc.Metric("projectionist_build_events_total") == float64(x.events); built != (kind != "live") {
 		t.Fatalf("%s: built in bulk: %t", kind, built)
@@ -278,6 +284,8 @@ func (x *replay) table() {
 	built := line("the bulk build, from the start of the process to its commit", "bulk")
 	x.out.add("Speed of the build, (a) and (b) in sequence being 1 (target: at least 0.5)", "**%.2f**", (a+b).Seconds()/built.Seconds())
 	x.out.add("Speed of the build, the live path being 1", "**%.1f**", c.Seconds()/built.Seconds())
+	per := 1e6 / float64(x.events) / float64(len(x.took["bulk"]))
+	x.out.add("CPU time of the projector per event: build, live path", "%.2f µs, %.2f µs", x.cpuTime["bulk"]*per, x.cpuTime["live"]*per)
 	x.out.add("Resident memory of the build at its peak, GOMEMLIMIT "+os.Getenv("GOMEMLIMIT"), "%.0f MiB", x.peak)
 	fmt.Printf("\nA replay of %d events (%d MB of JSON) into rows of four columns with one secondary index; median (least to greatest) of %d interleaved runs.\n",
 		x.events, x.bytes>>20, len(x.took["bulk"]))

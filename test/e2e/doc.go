@@ -11,6 +11,10 @@
 // nothing behind. Pods reach Kafka and PostgreSQL, which run on this host,
 // through Services without selectors.
 //
+// TestRollout and TestRolloutChaos are small here and large by ROLLOUT_EVENTS, ROLLOUT_RATE, ROLLOUT_READERS and
+// ROLLOUT_RUNS, and by ROLLOUT_CHAOS_KILLS, ROLLOUT_CHAOS_EVENTS and ROLLOUT_CHAOS_SEED: make rollout-load and make
+// chaos-rollout set them.
+//
 // What rows must be comes from test/oracle, which shares no code with the
 // projector.
 package e2e

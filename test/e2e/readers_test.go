@@ -8,17 +8,17 @@ package e2e
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -100,6 +100,80 @@ func (s *stream) send(ctx context.Context, events int) error {
 	return s.client.ProduceSync(ctx, records...).FirstErr()
 }
 
+// preload sends so many, in portions that do not fill the memory.
+func (s *stream) preload(events int) {
+	s.n.t.Helper()
+	const portion = 30_000
+	for left := events; left > 0; left -= portion {
+		if err := s.send(s.n.t.Context(), min(left, portion)); err != nil {
+			s.n.t.Fatal(err)
+		}
+	}
+}
+
+// ends are the offsets of the next events.
+func (s *stream) ends() [streamPartitions]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.next
+}
+
+// behind is how many events a revision has not applied.
+func (s *stream) behind(ctx context.Context, revision string) (int64, error) {
+	left := int64(0)
+	for _, end := range s.ends() {
+		left += end
+	}
+	var done int64
+	err := database().QueryRow(ctx, s.n.fill("SELECT coalesce(sum(next_position::int8), 0)::int8 FROM $SCHEMA_books.positions WHERE revision = $1"), revision).Scan(&done)
+	return left - done, err
+}
+
+// capacity sends events at once to a revision that has caught up, and gives how many a second were applied.
+func (s *stream) capacity(revision string, events int) int {
+	s.n.t.Helper()
+	began := time.Now()
+	if err := s.send(s.n.t.Context(), events); err != nil {
+		s.n.t.Fatal(err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		left, err := s.behind(s.n.t.Context(), revision)
+		if err != nil {
+			s.n.t.Fatal(err)
+		}
+		if left == 0 {
+			break
+		}
+		if took := time.Since(began); took > soon {
+			s.n.t.Fatalf("of a burst of %d events %d are not applied after %s", events, left, took)
+		}
+	}
+	return int(float64(events) / time.Since(began).Seconds())
+}
+
+// equals waits until a revision has every event, and compares every row that readers see with the fold.
+func (s *stream) equals(revision string, factor int) {
+	s.n.t.Helper()
+	r := &readers{n: s.n, factors: func(string) int { return factor }}
+	conn, err := pgx.Connect(s.n.t.Context(), parts()["PG_URL"])
+	if err != nil {
+		s.n.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	eventually(s.n.t, soon, "every row is what the fold says at the end of the log", func(ctx context.Context) string {
+		a, err := r.ask(ctx, conn, true)
+		if err != nil {
+			return err.Error()
+		}
+		if p := a.positions[revision]; a.revision != revision || p == nil || *p != s.ends() {
+			return fmt.Sprintf("readers see %s at %v, want %s at %v", a.revision, p, revision, s.ends())
+		}
+		return r.check(&a, revision, new([streamPartitions]int64))
+	})
+}
+
 // flow keeps sending at a rate per second until the context ends.
 func (s *stream) flow(ctx context.Context, rate int) error {
 	const perSecond = 20
@@ -124,35 +198,82 @@ func (s *stream) flow(ctx context.Context, rate int) error {
 type readers struct {
 	n       *space
 	factors func(revision string) int
+	// down reports whether the database was away at some time between two; nil: it never is.
+	down func(from, to time.Time) bool
 
-	queries, failed, wrong, between atomic.Int64
-	mu                              sync.Mutex
-	took                            []time.Duration
-	problems                        []string
+	mu       sync.Mutex
+	met      met
+	problems []string
+}
+
+// met is what readers met.
+type met struct {
+	since                                time.Time
+	queries, failed, away, wrong, behind int
+	took                                 []time.Duration
 	// seen counts the answers of each revision.
 	seen map[string]int
 }
 
-func (r *readers) problem(format string, args ...any) {
+// lap gives what readers met since the last lap.
+func (r *readers) lap() met {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.problems) < 10 {
+	out := r.met
+	r.met = met{since: time.Now(), seen: map[string]int{}}
+	slices.SortFunc(out.took, cmp.Compare)
+	return out
+}
+
+// at is a quantile of the times that answers took.
+func (m met) at(q float64) time.Duration {
+	if len(m.took) == 0 {
+		return 0
+	}
+	return m.took[min(len(m.took)-1, int(q*float64(len(m.took))))].Round(100 * time.Microsecond)
+}
+
+func (m met) String() string {
+	return fmt.Sprintf("%d queries (%.0f/s), %d failed, %d while the database was away, %d wrong, %d of an older snapshot; p50 %s, p99 %s, max %s; answers per revision %v",
+		m.queries, float64(m.queries)/time.Since(m.since).Seconds(), m.failed, m.away, m.wrong, m.behind, m.at(0.5), m.at(0.99), m.at(1), m.seen)
+}
+
+// fail fails the test for what readers should not have met.
+func (r *readers) fail(t *testing.T) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, what := range r.problems {
+		t.Error(what)
+	}
+}
+
+func (r *readers) problem(format string, args ...any) {
+	const most = 10
+	if len(r.problems) < most {
 		r.problems = append(r.problems, fmt.Sprintf(format, args...))
 	}
 }
 
 // read asks at a rate per second until the context ends, with or without a lock on the view.
 func (r *readers) read(ctx context.Context, rate int, locks bool) {
-	conn, err := pgx.Connect(context.WithoutCancel(ctx), parts()["PG_URL"])
-	if err != nil {
-		r.failed.Add(1)
-		r.problem("connect: %v", err)
-		return
+	var conn *pgx.Conn
+	connect := func() (err error) {
+		if conn == nil || conn.IsClosed() {
+			conn, err = pgx.Connect(context.WithoutCancel(ctx), parts()["PG_URL"])
+		}
+		return err
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	// Before the first answer, so that it is no part of the time that this takes; an error shows there.
+	_ = connect()
+	defer func() {
+		if conn != nil {
+			_ = conn.Close(context.WithoutCancel(ctx))
+		}
+	}()
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
-	last := map[int64]int64{}
+	last := [streamPartitions]int64{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -160,40 +281,67 @@ func (r *readers) read(ctx context.Context, rate int, locks bool) {
 		case <-tick.C:
 		}
 		began := time.Now()
-		a, err := r.ask(context.WithoutCancel(ctx), conn, locks)
-		took := time.Since(began)
-		r.queries.Add(1)
-		if err != nil {
-			r.failed.Add(1)
-			r.problem("%v", err)
-			continue
+		var a answer
+		err := connect()
+		if err == nil {
+			a, err = r.ask(context.WithoutCancel(ctx), conn, locks)
 		}
-		r.mu.Lock()
-		r.took = append(r.took, took)
-		r.seen[a.revision]++
-		r.mu.Unlock()
-		what := r.check(a, a.revision, last)
-		if what != "" && !locks && r.prefix(a) {
-			r.between.Add(1)
-			continue
-		}
-		if what != "" {
-			r.wrong.Add(1)
-			r.problem("revision %s: %s", a.revision, what)
+		r.note(&a, err, began, locks, &last)
+	}
+}
+
+// note judges one answer. last are the positions that the reader saw before, and then those that it has seen.
+func (r *readers) note(a *answer, err error, began time.Time, locks bool, last *[streamPartitions]int64) {
+	ended := time.Now()
+	what, behind := "", false
+	if err == nil {
+		if what = r.check(a, a.revision, last); what != "" && !locks {
+			behind = r.prefix(a)
 		}
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.met.queries++
+	switch {
+	case err != nil && r.down != nil && lostConnection(err) && r.down(began, ended):
+		r.met.away++
+	case err != nil:
+		r.met.failed++
+		r.problem("%s: %v", ended.Format(time.TimeOnly), err)
+	default:
+		r.met.took = append(r.met.took, ended.Sub(began))
+		r.met.seen[a.revision]++
+		if behind {
+			r.met.behind++
+		} else if what != "" {
+			r.met.wrong++
+			r.problem("%s: revision %s: %s", ended.Format(time.TimeOnly), a.revision, what)
+		}
+	}
+}
+
+// lostConnection reports whether an error is one that a query meets when the server ends, and no other.
+func lostConnection(err error) bool {
+	var answered *pgconn.PgError
+	if !errors.As(err, &answered) {
+		return true
+	}
+	const shutdown, connection = "57P", "08"
+	return strings.HasPrefix(answered.Code, shutdown) || strings.HasPrefix(answered.Code, connection)
 }
 
 // answer is what one snapshot holds.
 type answer struct {
 	revision string
-	// positions are those of every revision.
-	positions map[string]map[int64]int64
-	rows      map[string][2]int64
+	// positions are those of every revision, -1 where there is none.
+	positions map[string]*[streamPartitions]int64
+	// rows are events and last by partition and key.
+	rows  [streamPartitions][streamKeys][2]int64
+	count int
 }
 
 func (r *readers) ask(ctx context.Context, conn *pgx.Conn, locks bool) (answer, error) {
-	a := answer{positions: map[string]map[int64]int64{}, rows: map[string][2]int64{}}
+	a := answer{positions: map[string]*[streamPartitions]int64{}}
 	err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if locks {
 			if _, err := tx.Exec(ctx, r.n.fill("LOCK TABLE $SCHEMA.tally IN ACCESS SHARE MODE")); err != nil {
@@ -207,7 +355,14 @@ func (r *readers) ask(ctx context.Context, conn *pgx.Conn, locks bool) (answer, 
 		var id string
 		var events, last int64
 		if _, err = pgx.ForEachRow(rows, []any{&id, &events, &last}, func() error {
-			a.rows[id] = [2]int64{events, last}
+			partition, key, _ := strings.Cut(id, "-")
+			p, errP := strconv.Atoi(partition)
+			k, errK := strconv.Atoi(key)
+			if errP != nil || errK != nil || p < 0 || p >= streamPartitions || k < 0 || k >= streamKeys {
+				return fmt.Errorf("a row has the id %q", id)
+			}
+			a.rows[p][k] = [2]int64{events, last}
+			a.count++
 			return nil
 		}); err != nil {
 			return err
@@ -223,7 +378,10 @@ func (r *readers) ask(ctx context.Context, conn *pgx.Conn, locks bool) (answer, 
 		var partition, next int64
 		_, err = pgx.ForEachRow(rows, []any{&revision, &partition, &next}, func() error {
 			if a.positions[revision] == nil {
-				a.positions[revision] = map[int64]int64{}
+				a.positions[revision] = &[streamPartitions]int64{-1, -1, -1}
+			}
+			if partition < 0 || partition >= streamPartitions {
+				return fmt.Errorf("revision %s has a position of partition %d", revision, partition)
 			}
 			a.positions[revision][partition] = next
 			return nil
@@ -235,12 +393,13 @@ func (r *readers) ask(ctx context.Context, conn *pgx.Conn, locks bool) (answer, 
 
 // check says what is wrong with an answer if its rows are a revision's, "" if nothing is; last are the positions that
 // this reader saw before.
-func (r *readers) check(a answer, revision string, last map[int64]int64) string {
-	factor := r.factors(revision)
+func (r *readers) check(a *answer, revision string, last *[streamPartitions]int64) string {
+	factor, positions := r.factors(revision), a.positions[revision]
+	if factor == 0 || positions == nil {
+		return fmt.Sprintf("nothing is known of it: factor %d, positions %v", factor, positions)
+	}
 	rows := 0
-	positions := a.positions[revision]
-	for _, p := range slices.Sorted(maps.Keys(positions)) {
-		next := positions[p]
+	for p, next := range positions {
 		if next < last[p] {
 			return fmt.Sprintf("partition %d fell from %d to %d", p, last[p], next)
 		}
@@ -251,60 +410,67 @@ func (r *readers) check(a answer, revision string, last map[int64]int64) string 
 				continue
 			}
 			rows++
-			id := strconv.FormatInt(p, 10) + "-" + strconv.FormatInt(k, 10)
-			if got := a.rows[id]; got != [2]int64{events, n} {
-				return fmt.Sprintf("row %s at position %d is %v, the fold says %v", id, next, got, [2]int64{events, n})
+			if got := a.rows[p][k]; got != [2]int64{events, n} {
+				return fmt.Sprintf("row %d-%d at position %d is %v, the fold says %v", p, k, next, got, [2]int64{events, n})
 			}
 		}
 	}
-	if len(positions) != streamPartitions || len(a.rows) != rows {
-		return fmt.Sprintf("%d positions and %d rows, want %d and %d", len(positions), len(a.rows), streamPartitions, rows)
+	if a.count != rows {
+		return fmt.Sprintf("%d rows at positions %v, want %d", a.count, *positions, rows)
 	}
 	return ""
 }
 
 // prefix tells whether the rows are another revision's at its positions.
-func (r *readers) prefix(a answer) bool {
+func (r *readers) prefix(a *answer) bool {
 	for revision := range a.positions {
-		if revision != a.revision && r.factors(revision) > 0 && r.check(a, revision, map[int64]int64{}) == "" {
+		if revision != a.revision && r.factors(revision) > 0 && r.check(a, revision, new([streamPartitions]int64)) == "" {
 			return true
 		}
 	}
 	return false
 }
 
-// report is what all readers met.
-func (r *readers) report() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	slices.SortFunc(r.took, cmp.Compare)
-	at := func(q float64) time.Duration {
-		if len(r.took) == 0 {
-			return 0
-		}
-		return r.took[min(len(r.took)-1, int(q*float64(len(r.took))))].Round(100 * time.Microsecond)
-	}
-	return fmt.Sprintf("%d queries, %d failed, %d wrong, %d of an older snapshot; p50 %s, p99 %s, max %s; answers per revision %v",
-		r.queries.Load(), r.failed.Load(), r.wrong.Load(), r.between.Load(), at(0.5), at(0.99), at(1), r.seen)
+// lockWaits is the longest that anybody was seen to wait for a lock on the view, and for which.
+type lockWaits struct {
+	n       *space
+	mu      sync.Mutex
+	longest time.Duration
+	mode    string
 }
 
-// lockWaits samples how long anybody waits for a lock on the view, until the context ends, and gives the longest.
-func (n *space) lockWaits(ctx context.Context) (longest time.Duration) {
+// sample looks until the context ends.
+func (l *lockWaits) sample(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	query := n.fill(`SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)), 0)::float8
-FROM pg_locks WHERE NOT granted AND locktype = 'relation' AND relation = to_regclass('$SCHEMA.tally')`)
+	query := l.n.fill(`SELECT extract(epoch FROM clock_timestamp() - waitstart)::float8, mode FROM pg_locks
+WHERE NOT granted AND waitstart IS NOT NULL AND locktype = 'relation' AND relation = to_regclass('$SCHEMA.tally') ORDER BY waitstart LIMIT 1`)
 	for {
 		select {
 		case <-ctx.Done():
-			return longest
+			return
 		case <-tick.C:
 			var seconds float64
-			if database().QueryRow(context.WithoutCancel(ctx), query).Scan(&seconds) == nil {
-				longest = max(longest, time.Duration(seconds*float64(time.Second)))
+			var mode string
+			// Nobody waits, mostly: then there is no row.
+			if database().QueryRow(context.WithoutCancel(ctx), query).Scan(&seconds, &mode) == nil {
+				l.mu.Lock()
+				if waited := time.Duration(seconds * float64(time.Second)); waited > l.longest {
+					l.longest, l.mode = waited, mode
+				}
+				l.mu.Unlock()
 			}
 		}
 	}
+}
+
+// lap gives the longest wait since the last lap, and the lock that was waited for.
+func (l *lockWaits) lap() (longest time.Duration, mode string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	longest, mode = l.longest, l.mode
+	l.longest, l.mode = 0, "none"
+	return longest, mode
 }
 
 // TestWantRow holds the closed form to the fold itself.

@@ -6,6 +6,7 @@ package rollout
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"k8s.io/utils/ptr"
@@ -48,7 +49,8 @@ func (s *sim) verdict(t *testing.T, history string) {
 }
 
 // Whatever happens on the way, the end is that of a projection that was made
-// with the last spec at once: the operator ends after any write, Jobs run twice, late, or without an answer, specs are edited at random.
+// with the last spec at once: the operator ends after any write, Jobs run twice, late, or without an answer, or are
+// deleted by hand, specs are edited at random.
 func TestHistories(t *testing.T) {
 	rollout := v1alpha1.Rollout{KeepRevisions: ptr.To[int32](1), KeepSeconds: ptr.To[int32](120)}
 	const histories = 250
@@ -88,6 +90,12 @@ func TestHistories(t *testing.T) {
 				s.crash = r.IntN(4)
 			case 6, 7:
 				s.spec.rollout.Verify = []*v1alpha1.Verify{nil, {Sample: "1%"}, {Sample: "2%"}}[r.IntN(3)]
+			case 8:
+				if len(s.jobs) > 0 {
+					if i := r.IntN(len(s.jobs)); len(s.jobs[i].Status.Conditions) > 0 {
+						s.jobs = slices.Delete(s.jobs, i, i+1)
+					}
+				}
 			}
 			for range 1 + r.IntN(3) {
 				s.pass()

@@ -4,14 +4,18 @@
 package rollout
 
 import (
+	"fmt"
 	"slices"
 	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
+	"github.com/projectionist-dev/projectionist/controllers/resources"
 )
 
 // Role is what a revision is there for, as its ControllerRevision's label says.
@@ -67,6 +71,8 @@ type Revision struct {
 	Role      Role
 	CreatedAt time.Time
 	Attempts  []string
+	// Asked is the sequence that the last promote of it would bring, written down before that was asked for; 0: none was.
+	Asked int64
 	// Deployed is true where it has a Deployment, made at DeployedAt; Pods, where a pod of it, or of an action on it, still runs.
 	Deployed   bool
 	DeployedAt time.Time
@@ -125,6 +131,39 @@ func Known(given []string, facts *contract.RevisionFacts) []string {
 		if facts.Active != "" && !slices.Contains(out, facts.Active) {
 			out = append(out, facts.Active)
 		}
+	}
+	return out
+}
+
+// Outdated says which sequence may be reached although the facts, told by the Job named, speak of a lower one; "" if none.
+// A promote is written down before it is asked for: where its Job is gone, somebody has deleted it, and only a Job that
+// was made since can tell what came of it. That may be less than what was written down, as with a database set back.
+func Outdated(facts *contract.RevisionFacts, name string, jobs []batchv1.Job, revisions []Revision) string {
+	i := slices.IndexFunc(jobs, func(j batchv1.Job) bool { return j.Name == name })
+	if facts == nil || i < 0 {
+		return ""
+	}
+	newest := max(facts.Sequence, resources.Asked(&jobs[i]))
+	for i := range revisions {
+		r := &revisions[i]
+		there := slices.ContainsFunc(actions.Of(jobs, contract.ActionPromote, r.Name), func(j batchv1.Job) bool {
+			return j.DeletionTimestamp.IsZero() && resources.Asked(&j) >= r.Asked
+		})
+		if r.Asked > newest && !there {
+			return fmt.Sprintf("sequence %d", r.Asked)
+		}
+	}
+	return ""
+}
+
+// Asked is the highest sequence that is written down, or will be before what is asked for is made.
+func Asked(revisions []Revision, ask *Ask, facts *contract.RevisionFacts) int64 {
+	out := int64(0)
+	for i := range revisions {
+		out = max(out, revisions[i].Asked)
+	}
+	if ask != nil && ask.Action == contract.ActionPromote && facts != nil {
+		out = max(out, facts.Sequence+1)
 	}
 	return out
 }

@@ -127,7 +127,7 @@ func (d *decider) progress(r *Revision) *Say {
 				"revision %s is ready, and spec.rollout.activeRevision keeps readers on %s. Set it to %s, or remove it, to move them", r.Name, active, r.Name)}
 		}
 		return working(v1alpha1.ReasonAwaitingPromotion,
-			"revision %s is ready beside %s and waits to be promoted: kubectl projection promote, or spec.rollout.activeRevision: %s%s", r.Name, active, r.Name, d.breaks(r))
+			"revision %s is ready beside %s and waits to be promoted: kubectl projection promote, or spec.rollout.activeRevision: %q%s", r.Name, active, r.Name, d.breaks(r))
 	}
 	if limit := time.Duration(d.Rollout.DeadlineSeconds) * time.Second; limit > 0 && r.Deployed {
 		if d.Now.Sub(r.DeployedAt) > limit {

@@ -54,6 +54,7 @@ type simRecord struct {
 	attempts []string
 	role     Role
 	created  time.Time
+	asked    int64
 }
 
 type simDeployment struct {
@@ -142,7 +143,7 @@ func (s *sim) input() (Input, []*batchv1.Job) {
 	for _, j := range s.jobs {
 		jobs = append(jobs, j.Job)
 	}
-	facts, keep, lost := actions.Facts(jobs, nil)
+	facts, keep, lost := s.facts(jobs)
 	in := Input{
 		Now: s.now, Rollout: s.spec.rollout, Token: s.spec.token, LagTarget: time.Minute, Suspended: s.spec.suspended,
 		Incomplete: s.spec.incomplete, MayPrepare: true, MayWrite: true, Busy: actions.Busy(jobs), Ahead: s.ahead, Limit: 1, Connections: s.connections, Store: "reads", Facts: facts,
@@ -165,7 +166,7 @@ func (s *sim) input() (Input, []*batchv1.Job) {
 		uid := ""
 		if rec := s.records[name]; rec != nil {
 			uid = rec.uid
-			r.Recorded, r.Contract, r.Attempts, r.Role, r.CreatedAt = true, rec.contract, rec.attempts, rec.role, rec.created
+			r.Recorded, r.Contract, r.Attempts, r.Role, r.CreatedAt, r.Asked = true, rec.contract, rec.attempts, rec.role, rec.created, rec.asked
 		}
 		if d := s.deployments[name]; d != nil {
 			r.Deployed, r.DeployedAt, r.Pods = true, d.created, true
@@ -197,6 +198,20 @@ func (s *sim) input() (Input, []*batchv1.Job) {
 		in.Revisions = append(in.Revisions, r)
 	}
 	return in, actions.Orphans(jobs, names, keep)
+}
+
+// facts are what Jobs told, unless it is known to be old.
+func (s *sim) facts(jobs []batchv1.Job) (*contract.RevisionFacts, string, string) {
+	facts, keep, lost := actions.Facts(jobs, nil)
+	if lost == "" {
+		var revisions []Revision
+		for name, rec := range s.records {
+			revisions = append(revisions, Revision{Name: name, Asked: rec.asked})
+		}
+		slices.SortFunc(revisions, func(a, b Revision) int { return strings.Compare(a.Name, b.Name) })
+		lost = Outdated(facts, keep, jobs, revisions)
+	}
+	return facts, keep, lost
 }
 
 func (s *sim) inputs(a contract.Action, name, uid string, facts *contract.RevisionFacts, lost string) string {
@@ -245,14 +260,18 @@ func (s *sim) pass() {
 		if s.records[r.Contract.Revision] == nil {
 			s.write(func() {
 				s.serial++
-				s.records[r.Contract.Revision] = &simRecord{fmt.Sprintf("uid-%d", s.serial), r.Contract, r.Attempts, r.Role, s.now}
+				s.records[r.Contract.Revision] = &simRecord{uid: fmt.Sprintf("uid-%d", s.serial), contract: r.Contract, attempts: r.Attempts, role: r.Role, created: s.now}
 			})
 		}
 	}
 	for i := range in.Revisions {
 		r := &in.Revisions[i]
-		if rec := s.records[r.Name]; r.Recorded && rec.role != d.Roles[r.Name] {
-			s.write(func() { rec.role = d.Roles[r.Name] })
+		role, asked := d.Roles[r.Name], r.Asked
+		if d.Ask != nil && *d.Ask == (Ask{contract.ActionPromote, r.Name}) {
+			asked = in.Facts.Sequence + 1
+		}
+		if rec := s.records[r.Name]; r.Recorded && (rec.role != role || rec.asked != asked) {
+			s.write(func() { rec.role, rec.asked = role, asked })
 		}
 		for _, state := range []actions.State{r.Prepare, r.Promote, r.Discard, r.Verify} {
 			for _, job := range state.Delete {
@@ -318,7 +337,7 @@ func (s *sim) start(in Input, d Decision) {
 	for _, j := range s.jobs {
 		jobs = append(jobs, j.Job)
 	}
-	_, _, lost := actions.Facts(jobs, nil)
+	_, _, lost := s.facts(jobs)
 	inputs := s.inputs(d.Ask.Action, r.Name, uid, in.Facts, lost)
 	name := fmt.Sprintf("%s-%s-%s-%d", d.Ask.Action, r.Name, inputs, create.Sequence)
 	if slices.ContainsFunc(s.jobs, func(j *simJob) bool { return j.Name == name }) {
@@ -331,6 +350,7 @@ func (s *sim) start(in Input, d Decision) {
 		Annotations: map[string]string{
 			resources.AnnotationInputs: inputs, resources.AnnotationIncarnation: uid,
 			resources.AnnotationSequence: fmt.Sprint(create.Sequence), resources.AnnotationAttempt: fmt.Sprint(create.Attempt),
+			resources.AnnotationAsked: fmt.Sprint(Asked(in.Revisions, d.Ask, in.Facts)),
 		},
 	}}
 	if s.harm != nil {

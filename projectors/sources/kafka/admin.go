@@ -166,17 +166,20 @@ func (a *Admin) explain(ctx context.Context, err error, topic string) error {
 }
 
 // DeleteGroup removes a consumer group and the offsets committed for it, which are
-// a courtesy and no loss (Law 2). One that does not exist is no error; one that
-// still has members is *GroupInUse, and waiting helps.
+// a courtesy and no loss (Law 2). One that does not exist is no error. Its members
+// are removed with it: whoever deletes a group has seen to it that no projector
+// runs, and one that was killed stays a member until its session ends.
 func (a *Admin) DeleteGroup(ctx context.Context, group string) error {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.RequestTimeout)
 	defer cancel()
 	tr := newTransport(a.cfg, []string{})
 	defer tr.CloseIdleConnections()
 	client := &kafka.Client{Addr: kafka.TCP(a.cfg.Bootstrap...), Transport: tr}
-	res, err := client.DeleteGroups(ctx, &kafka.DeleteGroupsRequest{GroupIDs: []string{group}})
-	if err == nil {
-		err = res.Errors[group]
+	err := deleteGroup(ctx, client, group)
+	if errors.Is(err, kafka.NonEmptyGroup) {
+		if err = removeMembers(ctx, client, group); err == nil {
+			err = deleteGroup(ctx, client, group)
+		}
 	}
 	switch {
 	case err == nil, errors.Is(err, kafka.GroupIdNotFound):
@@ -184,12 +187,44 @@ func (a *Admin) DeleteGroup(ctx context.Context, group string) error {
 	case errors.Is(err, kafka.NonEmptyGroup):
 		return &GroupInUse{Group: group}
 	case errors.Is(err, kafka.GroupAuthorizationFailed):
-		return &sources.AuthorizationFailed{Resource: fmt.Sprintf("the consumer group %q", group), Needs: "DELETE"}
+		return &sources.AuthorizationFailed{Resource: fmt.Sprintf("the consumer group %q", group), Needs: "DELETE, DESCRIBE and READ"}
 	}
 	return classify(ctx, strings.Join(a.cfg.Bootstrap, ","), err)
 }
 
-// GroupInUse means that a consumer group has members and so cannot be deleted.
+func deleteGroup(ctx context.Context, client *kafka.Client, group string) error {
+	res, err := client.DeleteGroups(ctx, &kafka.DeleteGroupsRequest{GroupIDs: []string{group}})
+	if err != nil {
+		return err
+	}
+	return res.Errors[group]
+}
+
+// removeMembers takes all members out of a group, as if each had left.
+func removeMembers(ctx context.Context, client *kafka.Client, group string) error {
+	res, err := client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{group}})
+	if err != nil {
+		return err
+	}
+	// One at a time: an older broker takes no more in a request.
+	for _, g := range res.Groups {
+		if g.Error != nil {
+			return g.Error
+		}
+		for _, m := range g.Members {
+			left, err := client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{GroupID: group, Members: []kafka.LeaveGroupRequestMember{{ID: m.MemberID}}})
+			if err == nil {
+				err = left.Error
+			}
+			if err != nil && !errors.Is(err, kafka.UnknownMemberId) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// GroupInUse means that a consumer group got members again while it was to be deleted.
 type GroupInUse struct{ Group string }
 
 func (e *GroupInUse) Error() string {

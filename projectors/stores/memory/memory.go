@@ -40,6 +40,8 @@ type Hooks struct {
 	BeforeClaim func(context.Context, []event.TopicPartition) error
 	BeforePing  func(context.Context) error
 	BeforeRead  func(context.Context) error
+	// AfterReplace runs when a Replace has taken effect, with the store's lock; its error is what the caller gets beside what was done.
+	AfterReplace func(context.Context) error
 }
 
 // owner is a contract.Identity without the UID.
@@ -62,7 +64,7 @@ type revision struct {
 	contract  *contract.Contract // as it was prepared last
 	promoted  time.Time
 	left      time.Time
-	gated     bool // a promotion holds its writers up
+	gated     bool // a promotion or a replacement holds its writers up
 	dataHash  string
 	models    []fold.Model
 	rows      []map[string][]value.Value // by model and key

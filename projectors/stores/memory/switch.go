@@ -106,6 +106,16 @@ func (s *Store) try(ctx context.Context, owner contract.Identity, sw contract.Sw
 		if err != nil || next == old {
 			return err
 		}
+		if old.gated {
+			// A replacement of rows is under way.
+			if err := s.wait(ctx, end); err != nil {
+				return err
+			}
+			if !time.Now().Before(end) {
+				return &stores.SwitchError{Code: stores.ReasonHandoverTimeout, Retryable: true, Message: "rows of revision " + p.active + " are being replaced"}
+			}
+			continue
+		}
 		broken := breaks(old.contract, next.contract)
 		if len(broken) > 0 && !sw.Allow.BreakReaders {
 			return &stores.SwitchError{Code: stores.ReasonReadersWouldBreak, Message: strings.Join(broken, "; ") + ": keep what readers may use, or consent to BreakReaders"}

@@ -137,10 +137,12 @@ func (w *Writer) settle(ctx context.Context, c *stores.Commit, doubt bool) error
 
 // retry repeats fn on contention and lost connections, with jitter; a transaction
 // of this package is safe to repeat because its fence, or its own checks, hold.
-func (w *Writer) retry(ctx context.Context, fn func() error) error {
+func (w *Writer) retry(ctx context.Context, fn func() error) error { return w.cfg.retry(ctx, fn) }
+
+func (c Config) retry(ctx context.Context, fn func() error) error {
 	var err error
 	lost := false
-	for attempt, begin := 0, time.Now(); attempt < w.cfg.Attempts && time.Since(begin) < maxRetry; attempt++ {
+	for attempt, begin := 0, time.Now(); attempt < c.Attempts && time.Since(begin) < maxRetry; attempt++ {
 		if attempt > 0 {
 			limit := min(time.Second, 10*time.Millisecond<<attempt)
 			t := time.NewTimer(limit/2 + rand.N(limit/2)) //nolint:gosec // jitter needs no secrecy

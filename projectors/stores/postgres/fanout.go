@@ -92,7 +92,7 @@ func (w *Writer) fanOut(p *pipeline, t *table, f fold.FanOut) error {
 			}
 			out.add(was, row)
 		}
-		w.queueChanges(p, t, &out)
+		t.queueChanges(p, w.cfg.Schema, &out)
 		if len(rows) < fanOutChunk {
 			return nil
 		}

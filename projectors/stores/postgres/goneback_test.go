@@ -56,14 +56,16 @@ func TestProjectorSeesThatTheDatabaseWentBack(t *testing.T) {
 	}()
 	until := func(position, n string) {
 		t.Helper()
-		got := ""
-		for t.Context().Err() == nil {
+		limit, got := time.After(time.Minute), ""
+		for {
 			if got = w.text("SELECT next_position || ' ' || coalesce((SELECT n FROM shop.tally), 0) FROM projectionist.positions"); got == position+" "+n {
 				return
 			}
 			select {
 			case err := <-done:
 				t.Fatal("the projector has ended: ", err)
+			case <-limit:
+				t.Fatalf("position and count %s, want %s %s", got, position, n)
 			case <-time.After(20 * time.Millisecond):
 			}
 		}

@@ -71,9 +71,11 @@ func (t *table) explain(adds []string) func(error) error {
 
 // explainCommit finds the table whose deferred constraint does not hold: those
 // are tested at COMMIT.
-func (w *Writer) explainCommit(err error) error {
-	if pe, _ := sqlState(err); pe != nil && pe.SchemaName == w.cfg.Schema {
-		for _, t := range w.tables {
+func (w *Writer) explainCommit(err error) error { return explainCommit(w.cfg.Schema, w.tables, err) }
+
+func explainCommit(schema string, tables []*table, err error) error {
+	if pe, _ := sqlState(err); pe != nil && pe.SchemaName == schema {
+		for _, t := range tables {
 			if t.name == pe.TableName {
 				return t.explain(nil)(err)
 			}

@@ -146,7 +146,7 @@ func (w *Writer) load(p *pipeline, t *table, rows []fold.Mutation) error {
 		}
 		out.add(was, row)
 	}
-	w.queueChanges(p, t, &out)
+	t.queueChanges(p, w.cfg.Schema, &out)
 	return nil
 }
 
@@ -180,16 +180,16 @@ func (c *changes) add(was, row []value.Value) {
 	}
 }
 
-func (w *Writer) queueChanges(p *pipeline, t *table, c *changes) {
+func (t *table) queueChanges(p *pipeline, schema string, c *changes) {
 	all := t.allColumns()
 	if len(c.deleted) > 0 {
-		p.queue(t.sqlDelete(w.cfg.Schema), t.rowParams(t.key, c.deleted), t.explain(nil))
+		p.queue(t.sqlDelete(schema), t.rowParams(t.key, c.deleted), t.explain(nil))
 	}
 	if len(c.changed) > 0 {
-		p.queue(t.sqlWriteBack(w.cfg.Schema), t.rowParams(all, c.changed), t.explain(nil))
+		p.queue(t.sqlWriteBack(schema), t.rowParams(all, c.changed), t.explain(nil))
 	}
 	if len(c.created) > 0 {
-		p.queue(t.sqlCreate(w.cfg.Schema), append(t.rowParams(all, c.created), int64Param(int64(len(c.created)))), func(err error) error {
+		p.queue(t.sqlCreate(schema), append(t.rowParams(all, c.created), int64Param(int64(len(c.created)))), func(err error) error {
 			if _, code := sqlState(err); code == stateDivisionByZero {
 				return errAppeared
 			}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -52,9 +53,9 @@ func (h Harness) site(t *testing.T, beside bool, models []contract.Model) *site 
 	return &site{f, b}
 }
 
-func (s *site) start(owner string) stores.Build {
+func (s *site) start() stores.Build {
 	s.Helper()
-	b, err := s.b.StartBuild(s.ctx, owner)
+	b, err := s.b.StartBuild(s.ctx, "pod-1")
 	if err != nil {
 		s.Fatalf("StartBuild: %v", err)
 	}
@@ -145,7 +146,7 @@ func buildWritesRowsAndPositions(t *testing.T, h Harness) {
 			s := h.site(t, beside, foldtest.ContractModels())
 			s.models = foldtest.WithFinishers(s.models)
 			rows := someRows(s.models, 60)
-			b := s.start("pod-1")
+			b := s.start()
 			if claims := b.Claims(); len(claims) != len(allPartitions()) || claims[0].Next != 100 || claims[0].Owner != stores.BuildOwner("pod-1") {
 				t.Fatalf("claims %+v", claims)
 			}
@@ -202,13 +203,13 @@ func buildNativeTypes(t *testing.T, h Harness) {
 				t.Fatal(err)
 			}
 			var d *stores.DataError
-			b := s.start("pod-1")
+			b := s.start()
 			if err := s.write(b, [][][]value.Value{{{int64(0), v, nil, nil}}}); !errors.As(err, &d) {
 				t.Fatalf("%s: %v, want a DataError", n.Native, err)
 			}
 			b.Close()
 		}
-		if err := s.write(s.start("pod-1"), [][][]value.Value{rows}); err != nil {
+		if err := s.write(s.start(), [][][]value.Value{rows}); err != nil {
 			t.Fatalf("%s: %v", n.Native, err)
 		}
 		s.wants(0, rows...)
@@ -229,7 +230,7 @@ func buildRight(t *testing.T, h Harness) {
 	}
 	t.Run("one at a time", func(t *testing.T) {
 		s, other := open(t)
-		b := s.start("pod-1")
+		b := s.start()
 		if _, err := other.StartBuild(s.ctx, "pod-2"); !errors.Is(err, stores.ErrBuilding) {
 			t.Fatalf("a second one: %v", err)
 		}
@@ -259,7 +260,7 @@ func buildRight(t *testing.T, h Harness) {
 	})
 	t.Run("a claim during it", func(t *testing.T) {
 		s, _ := open(t)
-		b := s.start("pod-1")
+		b := s.start()
 		s.claimAll()
 		var fenced *stores.FencedError
 		if err := s.write(b, [][][]value.Value{{{"a", int64(1), nil}}}); !errors.As(err, &fenced) {
@@ -270,7 +271,7 @@ func buildRight(t *testing.T, h Harness) {
 	})
 	t.Run("built without a row", func(t *testing.T) {
 		s, other := open(t)
-		b := s.start("pod-1")
+		b := s.start()
 		if err := s.write(b, [][][]value.Value{nil}); err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +282,7 @@ func buildRight(t *testing.T, h Harness) {
 	})
 	t.Run("abandoned", func(t *testing.T) {
 		s, other := open(t)
-		b := s.start("pod-1")
+		b := s.start()
 		if err := b.Abandon(s.ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -301,7 +302,7 @@ func buildFails(t *testing.T, h Harness) {
 	zero, hundred := "0", "100"
 	s := h.site(t, true, []contract.Model{{Name: "m", Key: []string{"id"},
 		Columns: []contract.Column{{Name: "id", Type: "text"}, {Name: "n", Type: "int32", Min: &zero, Max: &hundred}}, Indexes: []contract.Index{{Columns: []string{"n"}}}}})
-	b := s.start("pod-1")
+	b := s.start()
 	before := s.state()
 	good := [][]value.Value{{"a", int64(1)}, {"b", nil}}
 	wrong := errors.New("out of the rows")
@@ -323,7 +324,7 @@ func buildFails(t *testing.T, h Harness) {
 	err := b.Write(ctx, s.filled(b), func(load func(int, iter.Seq2[[]value.Value, error]) error) error {
 		return load(0, func(yield func([]value.Value, error) bool) {
 			cancel()
-			for i := 0; ctx.Err() != nil && i < 1_000_000 && yield([]value.Value{fmt.Sprint(i), nil}, nil); i++ {
+			for i := 0; ctx.Err() != nil && i < 1_000_000 && yield([]value.Value{strconv.Itoa(i), nil}, nil); i++ {
 			}
 		})
 	}, func() {})

@@ -161,26 +161,33 @@ func (p *Projection) Prepare(t testing.TB) {
 // TryPrepare runs the action prepare as a Job does, and gives its result and what it logged.
 func (p *Projection) TryPrepare(t testing.TB) (res contract.Result, said string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	return p.Act(t, time.Minute, contract.Request{Action: contract.ActionPrepare, Sequence: 1})
+}
+
+// Act runs an action as a Job does, and gives its result and what it logged. It is killed after a while.
+func (p *Projection) Act(t testing.TB, within time.Duration, req contract.Request) (res contract.Result, said string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	request, err := json.Marshal(contract.Request{Version: contract.Version, Action: contract.ActionPrepare, Sequence: 1})
+	req.Version = contract.Version
+	request, err := json.Marshal(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	result := filepath.Join(p.Dir, "result.json")
-	cmd := exec.CommandContext(ctx, p.Bin, "prepare", "--contract", p.writeContract(t, ""), "--result", result,
+	action, result := string(req.Action), filepath.Join(p.Dir, "result.json")
+	cmd := exec.CommandContext(ctx, p.Bin, action, "--contract", p.writeContract(t, ""), "--result", result,
 		"--secrets", filepath.Join(p.Dir, "secrets"), "--configmaps", filepath.Join(p.Dir, "configmaps"))
 	cmd.Env = append(os.Environ(), contract.RequestEnv+"="+string(request))
 	out, failed := cmd.CombinedOutput()
 	data, err := os.ReadFile(result)
 	if err != nil {
-		t.Fatalf("prepare left no result: %v\n%s", err, out)
+		t.Fatalf("%s left no result: %v\n%s", action, err, out)
 	}
 	if err := json.Unmarshal(data, &res); err != nil {
-		t.Fatalf("prepare left %s: %v", data, err)
+		t.Fatalf("%s left %s: %v", action, data, err)
 	}
 	if res.OK != (failed == nil) {
-		t.Fatalf("prepare's result says %t, its exit %v", res.OK, failed)
+		t.Fatalf("%s's result says %t, its exit %v", action, res.OK, failed)
 	}
 	return res, string(data) + string(out)
 }

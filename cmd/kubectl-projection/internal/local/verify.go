@@ -24,6 +24,8 @@ import (
 	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
+	"github.com/projectionist-dev/projectionist/projectors/history"
+	"github.com/projectionist-dev/projectionist/projectors/keyreplay"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
 	"github.com/projectionist-dev/projectionist/projectors/sources/kafka"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
@@ -49,6 +51,8 @@ type VerifyOptions struct {
 	All bool
 	// Limit is how many differing rows of a model are shown.
 	Limit int
+	// Repair makes the rows that differ anew from the log.
+	Repair bool
 }
 
 // Deployed is what a cluster says of a revision.
@@ -61,7 +65,7 @@ type Deployed struct {
 // MaxVerifyRows is how many rows verify holds in memory, unless it is told to hold all.
 const MaxVerifyRows = 2_000_000
 
-// Verify compares a projection's tables with the log. It gives output.ErrFound where they differ.
+// Verify compares a projection's tables with the log. It gives output.ErrFound where they differ, and stay so.
 func Verify(ctx context.Context, p *output.Printer, o VerifyOptions) (err error) {
 	sample, err := sampleBuckets(o.Sample)
 	if err != nil {
@@ -81,6 +85,9 @@ func Verify(ctx context.Context, p *output.Printer, o VerifyOptions) (err error)
 	if v := compile.Verification(pl.projections[0].Projection.Value); v != nil {
 		vo.Assertions = v.Assertions
 	}
+	if o.Repair {
+		vo.Differences = keyreplay.MaxKeys + 1
+	}
 	if !o.All {
 		vo.MaxRows = MaxVerifyRows
 	}
@@ -91,17 +98,53 @@ func Verify(ctx context.Context, p *output.Printer, o VerifyOptions) (err error)
 	if err != nil {
 		return advised(err)
 	}
-	report, err := newVerifyReport(pl, vo.Contract, result, time.Since(began))
+	report, err := newVerifyReport(pl, vo.Contract, result, time.Since(began), o.Limit)
 	if err != nil {
 		return err
 	}
-	if err := report.print(p); err != nil {
+	if o.Repair && !result.Equal() {
+		report.Repaired, report.refused = pl.repair(ctx, p, vo, result)
+	}
+	if err := errors.Join(report.print(p), report.refused); err != nil {
 		return err
 	}
-	if !result.Equal() || slices.ContainsFunc(result.Assertions, func(a verify.Assertion) bool { return !a.Holds() }) {
+	broken := slices.ContainsFunc(result.Assertions, func(a verify.Assertion) bool { return !a.Holds() })
+	if broken || !result.Equal() && report.Repaired == nil {
 		return output.ErrFound
 	}
 	return nil
+}
+
+// repair makes the rows that differ anew.
+func (p *plan) repair(ctx context.Context, out *output.Printer, vo *verify.Options, r *verify.Result) (*ReplayedReport, error) {
+	var keys []keyreplay.Key
+	for m := range r.Models {
+		if n := r.Models[m].Differing(); n > int64(len(r.Models[m].Differences)) {
+			return nil, fmt.Errorf("%s rows of model %s differ, and at most %s are repaired: nothing was changed; rebuild the projection (spec.replayToken)",
+				output.Group(n), r.Models[m].Name, output.Group(keyreplay.MaxKeys))
+		}
+		for _, d := range r.Models[m].Differences {
+			keys = append(keys, keyreplay.Key{Model: m, Values: d.Key})
+		}
+	}
+	done, err := p.replay(ctx, out, vo, keys)
+	if err != nil {
+		return nil, fmt.Errorf("the rows were not repaired: %w", err)
+	}
+	return newReplayedReport(done), nil
+}
+
+// replay makes rows anew.
+func (p *plan) replay(ctx context.Context, out *output.Printer, vo *verify.Options, keys []keyreplay.Key) (*keyreplay.Result, error) {
+	store, ok := vo.Store.(stores.Replacer)
+	if !ok {
+		return nil, fmt.Errorf("%s: rows cannot be replaced in this store", p.storeName(p.projections[0]))
+	}
+	reading := newReading(out)
+	defer reading.end()
+	return keyreplay.Run(ctx, keyreplay.Options{
+		Log: vo.Log, Store: store, Contract: vo.Contract, Program: vo.Program, Keys: keys, Owner: application, Progress: reading.tell,
+	})
 }
 
 // sampleBuckets reads a share such as 1%; 0 is all.
@@ -117,8 +160,8 @@ func sampleBuckets(text string) (int, error) {
 }
 
 func advised(err error) error {
-	var refused *verify.RefusedError
-	if errors.As(err, &refused) && refused.Code == verify.ReasonTooManyRows {
+	var refused *history.RefusedError
+	if errors.As(err, &refused) && refused.Code == history.ReasonTooManyRows {
 		return fmt.Errorf("%w: compare a sample of the keys, as with --sample 10%%, or hold all of them with --all", err)
 	}
 	return err

@@ -31,6 +31,11 @@ type VerifyReport struct {
 	Models        []VerifyModelReport `json:"models"`
 	// Assertions are those of rollout.verify.
 	Assertions []AssertionReport `json:"assertions,omitempty"`
+	// Repaired is what was done about the rows that differed.
+	Repaired *ReplayedReport `json:"repaired,omitempty"`
+
+	// refused is why they were not repaired.
+	refused error
 }
 
 // PlaceReport is how far a partition was applied.
@@ -72,7 +77,7 @@ type DifferenceReport struct {
 	Table   map[string]*string `json:"table,omitempty"`
 }
 
-func newVerifyReport(p *plan, c *contract.Contract, r *verify.Result, took time.Duration) (*VerifyReport, error) {
+func newVerifyReport(p *plan, c *contract.Contract, r *verify.Result, took time.Duration, limit int) (*VerifyReport, error) {
 	out := &VerifyReport{
 		Projection: c.Projection.Name, Store: p.storeName(p.projections[0]), Revision: r.Revision, Equal: r.Equal(),
 		SamplePercent: 100 * float64(r.Sample) / verify.Buckets, Positions: placesOf(r.At), ComparedAgain: placesOf(r.Again),
@@ -90,12 +95,12 @@ func newVerifyReport(p *plan, c *contract.Contract, r *verify.Result, took time.
 		}
 		mr := VerifyModelReport{
 			Name: m.Name, Rows: m.Compared(), Equal: m.Equal, Changed: m.Changed, Missing: m.Missing, Extra: m.Extra,
-			SettledBuckets: m.Settled, view: v, differences: m.Differences,
+			SettledBuckets: m.Settled, view: v, differences: m.Differences[:min(len(m.Differences), limit)],
 		}
 		for _, l := range m.LeftOut {
 			mr.NotCompared = append(mr.NotCompared, LeftOutReport(l))
 		}
-		for _, d := range m.Differences {
+		for _, d := range mr.differences {
 			mr.Differences = append(mr.Differences, differenceOf(&v, d))
 		}
 		out.Models = append(out.Models, mr)
@@ -183,8 +188,12 @@ func (r *VerifyReport) print(p *output.Printer) error {
 	for i := range r.Assertions {
 		r.Assertions[i].print(p)
 	}
-	if differing > 0 {
-		p.Printf("\nThe log is the truth: somebody wrote to these tables, or the projector has a fault. A rebuild makes the rows anew (spec.replayToken).\n")
+	switch {
+	case r.Repaired != nil:
+		p.Printf("\n%s   ", p.Paint(output.Green, "repaired"))
+		r.Repaired.print(p)
+	case differing > 0 && r.refused == nil:
+		p.Printf("\nThe log is the truth: somebody wrote to these tables, or the projector has a fault. --repair makes these rows anew, a rebuild all of them (spec.replayToken).\n")
 	}
 	return nil
 }

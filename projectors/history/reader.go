@@ -1,7 +1,7 @@
 // Copyright The Projectionist Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package history
 
 import (
 	"context"
@@ -17,79 +17,40 @@ import (
 // pause is between two attempts at a log or a schema registry that does not answer.
 const pause = 200 * time.Millisecond
 
-// checkLog sees to it that the log holds, from its beginning, what the positions say was applied.
-func (r *run) checkLog(ctx context.Context) error {
-	var topics []string
-	for _, t := range r.Contract.Topics {
-		topics = append(topics, t.Name)
-	}
-	infos, err := r.Log.Describe(ctx, topics...)
-	if err != nil {
-		return err
-	}
-	rows := map[string]int32{}
-	var read []event.TopicPartition
-	for _, c := range r.claims {
-		info, ours := infos[c.Topic]
-		if !ours {
-			return refused(ReasonPositionMissing, "the bookkeeping has a position of topic %s, which the projection does not read", c.Topic)
-		}
-		if c.Partition != rows[c.Topic] {
-			return refused(ReasonPositionMissing, "the bookkeeping has no position row of %s/%d: restore it, or rebuild the projection", c.Topic, rows[c.Topic])
-		}
-		rows[c.Topic]++
-		if c.HeldVersion > 0 {
-			return refused(ReasonKeysHeld, "keys of %s are held, or were: this release cannot tell which of their events were applied; use the one that holds them", c.TopicPartition)
-		}
-		if c.TopicID != "" && info.ID != "" && c.TopicID != info.ID {
-			return &sources.TopicRecreated{Topic: c.Topic, WasID: c.TopicID, NowID: info.ID}
-		}
-		if c.Next > 0 {
-			read = append(read, c.TopicPartition)
-		}
-	}
-	for _, name := range topics {
-		if rows[name] == 0 || rows[name] > infos[name].Partitions {
-			return refused(ReasonPositionMissing, "topic %s has %d position rows and %d partitions: restore what is missing, or rebuild the projection", name, rows[name], infos[name].Partitions)
-		}
-	}
-	if len(read) == 0 {
-		return nil
-	}
-	bounds, err := r.Log.Bounds(ctx, read...)
-	if err != nil {
-		return err
-	}
-	for _, c := range r.claims {
-		switch b, asked := bounds[c.TopicPartition]; {
-		case !asked:
-		case b.Earliest > 0:
-			// Where the revision began is not in the bookkeeping.
-			return refused(ReasonHistoryMissing, "%s begins at position %d, so that the events before it are gone, and nothing says whether they are in the tables: "+
-				"full history is needed, see the topic's retention", c.TopicPartition, b.Earliest)
-		case c.Next > b.HighWatermark:
-			return refused(ReasonHistoryMissing, "%s was applied up to position %d, and its log ends at %d: the topic has lost its end", c.TopicPartition, c.Next, b.HighWatermark)
-		}
-	}
-	return nil
-}
-
-// reader reads the log of all partitions, each in order.
-type reader struct {
+// Reader reads the log of all partitions from its beginning, each in order. It belongs to one goroutine.
+type Reader struct {
 	log      sources.Log
 	patience time.Duration
 	progress func(read, of int64)
 	at       map[event.TopicPartition]sources.Position
+	gaps     map[event.TopicPartition]bool
 	events   int64
 }
 
-func newReader(o Options) *reader {
-	return &reader{log: o.Log, patience: o.Patience, progress: o.Progress, at: map[event.TopicPartition]sources.Position{}}
+// NewReader makes a Reader that asks a log that gives nothing again for patience; 0 is a minute. progress, if not nil,
+// hears how many positions of the log were read, and of how many.
+func NewReader(log sources.Log, patience time.Duration, progress func(read, of int64)) *Reader {
+	if patience <= 0 {
+		patience = time.Minute
+	}
+	return &Reader{log: log, patience: patience, progress: progress, at: map[event.TopicPartition]sources.Position{}, gaps: map[event.TopicPartition]bool{}}
 }
 
-// to reads on, and gives each record before the claims' positions to each, which may fail with
-// *codecs.UnavailableError to be asked again. Partitions behind a barrier wait for those before it, as in a projector (CORRECTNESS 1).
-func (r *reader) to(ctx context.Context, claims []stores.Claim, barriers []stores.Barrier, each func(event.TopicPartition, *event.Record) error) error {
+// Events counts the records that were given.
+func (r *Reader) Events() int64 { return r.events }
+
+// At is the position up to which a partition was given.
+func (r *Reader) At(tp event.TopicPartition) int64 { return r.at[tp].Offset }
+
+// Gap tells whether positions of a partition held no record: what transactions leave, and compaction, after which
+// the state before the log's end cannot be told from the log.
+func (r *Reader) Gap(tp event.TopicPartition) bool { return r.gaps[tp] }
+
+// To reads on, and gives each record before the claims' positions to each, which may fail with
+// *codecs.UnavailableError to be asked again. Partitions behind a barrier wait for those before it, as in a projector
+// (CORRECTNESS 1). After an error it may be called again, with claims at or past these: no record is given twice, unless
+// each failed on it. It fails with a *RefusedError, an error of the source or of each, or ctx's cause.
+func (r *Reader) To(ctx context.Context, claims []stores.Claim, barriers []stores.Barrier, each func(event.TopicPartition, *event.Record) error) error {
 	targets := map[event.TopicPartition]int64{}
 	for _, c := range claims {
 		targets[c.TopicPartition] = c.Next
@@ -139,7 +100,7 @@ func (r *reader) to(ctx context.Context, claims []stores.Claim, barriers []store
 }
 
 // take gives the records before limit to each, and moves the position past them.
-func (r *reader) take(ctx context.Context, b *event.Batch, limit int64, each func(event.TopicPartition, *event.Record) error) error {
+func (r *Reader) take(ctx context.Context, b *event.Batch, limit int64, each func(event.TopicPartition, *event.Record) error) error {
 	at := r.at[b.TopicPartition]
 	if b.First != at.Offset {
 		return nil
@@ -164,10 +125,13 @@ func (r *reader) take(ctx context.Context, b *event.Batch, limit int64, each fun
 			}
 		}
 		r.events++
+		r.gaps[b.TopicPartition] = r.gaps[b.TopicPartition] || rec.Offset > at.Offset
 		at.Offset = rec.Offset + 1
 		r.at[b.TopicPartition] = at
 	}
-	at.Offset, at.LeaderEpoch = min(b.Next, limit), b.LeaderEpoch
+	end := min(b.Next, limit)
+	r.gaps[b.TopicPartition] = r.gaps[b.TopicPartition] || end > at.Offset
+	at.Offset, at.LeaderEpoch = end, b.LeaderEpoch
 	if b.Next > limit {
 		at.LeaderEpoch = -1 // it may be that of a batch beyond
 	}
@@ -188,7 +152,7 @@ type patience struct {
 	last  error
 }
 
-func (r *reader) newPatience() *patience { return &patience{until: time.Now().Add(r.patience)} }
+func (r *Reader) newPatience() *patience { return &patience{until: time.Now().Add(r.patience)} }
 
 // after pauses after an attempt that failed; it gives the error that ends it all.
 func (p *patience) after(ctx context.Context, err error, moved bool) error {
@@ -207,9 +171,9 @@ func (p *patience) after(ctx context.Context, err error, moved bool) error {
 	}
 	if time.Now().After(p.until) {
 		if p.last == nil {
-			return refused(ReasonLogUnreadable, "the log gave nothing more, and the positions say that there is more in it: a producer's transaction may stand open")
+			return Refused(ReasonLogUnreadable, "the log gave nothing more, and the positions say that there is more in it: a producer's transaction may stand open")
 		}
-		return refused(ReasonLogUnreadable, "%w", p.last)
+		return Refused(ReasonLogUnreadable, "%w", p.last)
 	}
 	if err == nil {
 		return nil // the source has waited
@@ -222,7 +186,7 @@ func (p *patience) after(ctx context.Context, err error, moved bool) error {
 	}
 }
 
-func (r *reader) tell(targets map[event.TopicPartition]int64) {
+func (r *Reader) tell(targets map[event.TopicPartition]int64) {
 	if r.progress == nil {
 		return
 	}
@@ -249,7 +213,7 @@ func passed(targets map[event.TopicPartition]int64, barriers []stores.Barrier) (
 		}
 		for i := b.Before; i < b.After; i++ {
 			if beyond := (event.TopicPartition{Topic: b.Topic, Partition: i}); targets[beyond] > 0 {
-				return nil, refused(ReasonBarrierBroken, "%s was read before %s/%d had reached position %d, where the topic grew: events of a key may have been applied out of order; rebuild the projection",
+				return nil, Refused(ReasonBarrierBroken, "%s was read before %s/%d had reached position %d, where the topic grew: events of a key may have been applied out of order; rebuild the projection",
 					beyond, b.Topic, short, b.Ends[short])
 			}
 		}
@@ -258,7 +222,7 @@ func passed(targets map[event.TopicPartition]int64, barriers []stores.Barrier) (
 }
 
 // limits is how far each partition may be read now.
-func (r *reader) limits(targets map[event.TopicPartition]int64, barriers []stores.Barrier) map[event.TopicPartition]int64 {
+func (r *Reader) limits(targets map[event.TopicPartition]int64, barriers []stores.Barrier) map[event.TopicPartition]int64 {
 	out := make(map[event.TopicPartition]int64, len(targets))
 	for tp, target := range targets {
 		out[tp] = target
