@@ -196,5 +196,5 @@ func (b *buckets) evict(k *bucket) error {
 // refusedRow is an event that cannot be applied, found by its row: which event
 // it was, package engine finds out.
 func refusedRow(err error) error {
-	return unfitf(reasonEventRefused, "an event cannot be applied to its row: %v", err)
+	return unfitf(outcomeEventRefused, "an event cannot be applied to its row: %v", err)
 }

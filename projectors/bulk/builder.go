@@ -114,17 +114,17 @@ func unfitf(reason, format string, args ...any) error {
 	return &unfit{reason, fmt.Sprintf(format, args...)}
 }
 
-// Reasons of an unfit; they are labels of a metric.
+// Why a revision is not built in bulk: outcomes of projectionist_builds_total.
 const (
-	reasonMode         = "Mode"
-	reasonSpec         = "Spec"
-	reasonShortLog     = "ShortLog"
-	reasonBegun        = "Begun"
-	reasonTopics       = "Topics"
-	reasonEventRefused = "EventRefused"
-	reasonSpillLimit   = "SpillLimit"
-	reasonSpillFailed  = "SpillFailed"
-	reasonTooLarge     = "TooLarge"
+	outcomeMode         = "Mode"
+	outcomeSpec         = "Spec"
+	outcomeShortLog     = "ShortLog"
+	outcomeBegun        = "Begun"
+	outcomeTopics       = "Topics"
+	outcomeEventRefused = "EventRefused"
+	outcomeSpillLimit   = "SpillLimit"
+	outcomeSpillFailed  = "SpillFailed"
+	outcomeTooLarge     = "TooLarge"
 )
 
 // errLost says that another process has the right to build, or projectors have claimed.
@@ -178,19 +178,19 @@ func (b *Builder) try(ctx context.Context) error {
 	b.storeOK()
 	b.noteCounts(infos)
 	if !stores.MayBuild(claims) {
-		return unfitf(reasonBegun, "%v", stores.ErrBuilt)
+		return unfitf(outcomeBegun, "%v", stores.ErrBuilt)
 	}
 	w := newWork(b, claims, infos)
 	if err := w.sample(ctx); err != nil {
 		return err
 	}
 	if todo := w.todo(); todo < b.cfg.MinEvents {
-		return unfitf(reasonShortLog, "%d events are less than %d, from which on it is worth while", todo, b.cfg.MinEvents)
+		return unfitf(outcomeShortLog, "%d events are less than %d, from which on it is worth while", todo, b.cfg.MinEvents)
 	}
 	build, err := capable.StartBuild(ctx, b.cfg.Owner)
 	switch {
 	case errors.Is(err, stores.ErrBuilt):
-		return unfitf(reasonBegun, "%v", err)
+		return unfitf(outcomeBegun, "%v", err)
 	case errors.Is(err, stores.ErrBuilding):
 		return err
 	case err != nil:
@@ -209,14 +209,14 @@ func (b *Builder) try(ctx context.Context) error {
 // suits tells whether store and contract allow it at all.
 func (b *Builder) suits() (stores.Builder, error) {
 	if b.cfg.Contract.Build.Live() {
-		return nil, unfitf(reasonMode, "spec.rollout.build.mode is %s", contract.BuildLive)
+		return nil, unfitf(outcomeMode, "spec.rollout.build.mode is %s", contract.BuildLive)
 	}
 	capable, ok := b.cfg.Writer.(stores.Builder)
 	if !ok {
-		return nil, unfitf(reasonSpec, "this kind of store has no bulk builds")
+		return nil, unfitf(outcomeSpec, "this kind of store has no bulk builds")
 	}
 	if why := Unsuited(b.cfg.Contract); why != "" {
-		return nil, unfitf(reasonSpec, "%s", why)
+		return nil, unfitf(outcomeSpec, "%s", why)
 	}
 	return capable, nil
 }

@@ -101,7 +101,7 @@ func (r *reader) fetchAll() {
 			case results[i].Err == nil && err == nil:
 				r.accept(b, limits[b.TopicPartition])
 			case results[i].Err != nil && sources.Permanent(results[i].Err):
-				r.fail(unfitf(reasonTopics, "%v", results[i].Err))
+				r.fail(unfitf(outcomeTopics, "%v", results[i].Err))
 			case results[i].Err != nil:
 				failed = results[i].Err
 			}
@@ -276,7 +276,7 @@ func (f *folder) fold(tp event.TopicPartition, rec *event.Record) error {
 		return err
 	}
 	stop := engine.StopFor(rec.Offset, err)
-	return unfitf(reasonEventRefused, "%s at position %s of %s: %s", stop.Reason, stop.Position, tp, stop.Message)
+	return unfitf(outcomeEventRefused, "%s at position %s of %s: %s", stop.Reason, stop.Position, tp, stop.Message)
 }
 
 // pace spreads events over time.

@@ -69,10 +69,10 @@ func (s *spill) flush(p *pieces) error {
 	}
 	s.buf = s2.Encode(s.buf[:cap(s.buf)], p.pending)
 	if s.written+int64(len(s.buf)) > s.limit {
-		return unfitf(reasonSpillLimit, "more than %d bytes would be spilled: raise spec.rollout.build.spillLimit, or give the projector more memory", s.limit)
+		return unfitf(outcomeSpillLimit, "more than %d bytes would be spilled: raise spec.rollout.build.spillLimit, or give the projector more memory", s.limit)
 	}
 	if _, err := s.file.WriteAt(s.buf, s.written); err != nil {
-		return unfitf(reasonSpillFailed, "the spill cannot be written: %v", reasonOf(err))
+		return unfitf(outcomeSpillFailed, "the spill cannot be written: %v", reasonOf(err))
 	}
 	p.at = append(p.at, piece{s.written, len(s.buf)})
 	s.written += int64(len(s.buf))
@@ -82,14 +82,14 @@ func (s *spill) flush(p *pieces) error {
 
 func (s *spill) open() error {
 	if s.dir == "" {
-		return unfitf(reasonSpillFailed, "the rows do not fit into memory, and there is no place to spill to")
+		return unfitf(outcomeSpillFailed, "the rows do not fit into memory, and there is no place to spill to")
 	}
 	f, err := os.CreateTemp(s.dir, "build-")
 	if err == nil {
 		err = os.Remove(f.Name())
 	}
 	if err != nil {
-		return unfitf(reasonSpillFailed, "the spill cannot be made: %v", reasonOf(err))
+		return unfitf(outcomeSpillFailed, "the spill cannot be made: %v", reasonOf(err))
 	}
 	s.file = f
 	return nil
@@ -112,11 +112,11 @@ func (s *spill) each(p *pieces, visit func([]byte) error) error {
 		}
 		packed = packed[:at.size]
 		if _, err := s.file.ReadAt(packed, at.offset); err != nil {
-			return unfitf(reasonSpillFailed, "the spill cannot be read: %v", reasonOf(err))
+			return unfitf(outcomeSpillFailed, "the spill cannot be read: %v", reasonOf(err))
 		}
 		var err error
 		if plain, err = s2.Decode(plain[:cap(plain)], packed); err != nil {
-			return unfitf(reasonSpillFailed, "the spill was changed: %v", err)
+			return unfitf(outcomeSpillFailed, "the spill was changed: %v", err)
 		}
 		if err := visit(plain); err != nil {
 			return err

@@ -76,7 +76,7 @@ func (w *work) sample(ctx context.Context) error {
 	for tp, p := range w.parts {
 		at := bounds[tp]
 		if p.next < at.Earliest || p.next > at.HighWatermark {
-			return unfitf(reasonTopics, "%s is to be read from position %d, and its log has %d to %d", tp, p.next, at.Earliest, at.HighWatermark)
+			return unfitf(outcomeTopics, "%s is to be read from position %d, and its log has %d to %d", tp, p.next, at.Earliest, at.HighWatermark)
 		}
 		p.end, p.highWatermark = max(at.End, p.next), at.HighWatermark
 	}
@@ -89,20 +89,20 @@ func (w *work) compare(infos map[string]sources.TopicInfo) error {
 	rows := map[string]int32{}
 	for _, tp := range w.order {
 		if tp.Partition != rows[tp.Topic] {
-			return unfitf(reasonTopics, "there is no position of %s/%d", tp.Topic, rows[tp.Topic])
+			return unfitf(outcomeTopics, "there is no position of %s/%d", tp.Topic, rows[tp.Topic])
 		}
 		rows[tp.Topic]++
 		p := w.parts[tp]
 		if id := infos[tp.Topic].ID; id != "" && p.claim.TopicID != "" && id != p.claim.TopicID {
-			return unfitf(reasonTopics, "topic %s was made anew", tp.Topic)
+			return unfitf(outcomeTopics, "topic %s was made anew", tp.Topic)
 		}
 		if p.claim.HeldVersion > 0 {
-			return unfitf(reasonTopics, "keys of %s are held", tp)
+			return unfitf(outcomeTopics, "keys of %s are held", tp)
 		}
 	}
 	for topic, n := range rows {
 		if got := infos[topic].Partitions; got != n {
-			return unfitf(reasonTopics, "topic %s has %d partitions and %d positions", topic, got, n)
+			return unfitf(outcomeTopics, "topic %s has %d partitions and %d positions", topic, got, n)
 		}
 	}
 	return nil

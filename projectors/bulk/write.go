@@ -29,7 +29,7 @@ func (w *work) write(ctx context.Context, build stores.Build) error {
 		case errors.As(err, new(*stores.FencedError)):
 			return &final{errLost}
 		case errors.As(err, &data):
-			return unfitf(reasonEventRefused, "the store refuses a row: %v", data)
+			return unfitf(outcomeEventRefused, "the store refuses a row: %v", data)
 		case err != nil && !stores.Transient(err):
 			return &final{err}
 		}
@@ -144,7 +144,7 @@ func (w *work) replay(ctx context.Context, f *folder, n int) (*fold.Batch, error
 			case entryRecord:
 				topic, partition := e.record(&rec)
 				if e.bad || topic >= len(w.cfg.Contract.Topics) {
-					return unfitf(reasonSpillFailed, "the spill was changed")
+					return unfitf(outcomeSpillFailed, "the spill was changed")
 				}
 				tp := event.TopicPartition{Topic: w.cfg.Contract.Topics[topic].Name, Partition: partition}
 				if err := awaitSchemas(ctx, w.Builder, func() error { return f.again(batch, n, tp, &rec) }); err != nil {
@@ -155,7 +155,7 @@ func (w *work) replay(ctx context.Context, f *folder, n int) (*fold.Batch, error
 			}
 		}
 		if e.bad {
-			return unfitf(reasonSpillFailed, "the spill was changed")
+			return unfitf(outcomeSpillFailed, "the spill was changed")
 		}
 		most := max(w.buckets.max, leastPart)
 		if int64(batch.Bytes()) <= most {
@@ -165,7 +165,7 @@ func (w *work) replay(ctx context.Context, f *folder, n int) (*fold.Batch, error
 			return refusedRow(err)
 		}
 		if int64(batch.Bytes()) > most {
-			return unfitf(reasonTooLarge, "a part of the rows is larger than %d bytes: give the projector more memory", most)
+			return unfitf(outcomeTooLarge, "a part of the rows is larger than %d bytes: give the projector more memory", most)
 		}
 		return nil
 	})

@@ -113,7 +113,7 @@ func TestBounds(t *testing.T) {
 				t.Errorf("%s: no maxItems", path)
 			case s.Type == "object" && s.AdditionalProperties != nil && s.MaxProperties == nil:
 				t.Errorf("%s: no maxProperties", path)
-			case s.Type == "":
+			case s.Type == "" && !s.XIntOrString:
 				t.Errorf("%s: no type", path)
 			}
 			if s.Type == "array" && s.XListType == nil {

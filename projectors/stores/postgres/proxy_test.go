@@ -133,10 +133,6 @@ func (p *proxy) fromClient(client, server net.Conn) {
 			if parse.Decode(bytes.Clone(m[5:])) == nil && parse.Query == "COMMIT" {
 				commits[parse.Name] = true
 			}
-		case 'Q':
-			if bytes.Equal(m[5:], []byte("commit\x00")) && p.take(cutBeforeCommit) {
-				return
-			}
 		case 'B':
 			var bind pgproto3.Bind
 			if bind.Decode(bytes.Clone(m[5:])) == nil && commits[bind.PreparedStatement] && p.take(cutBeforeCommit) {
