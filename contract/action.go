@@ -26,9 +26,11 @@ const (
 	ActionDiscard Action = "discard"
 	// ActionReplayKeys makes the rows of some keys anew from the log while projectors go on.
 	ActionReplayKeys Action = "replay-keys"
+	// ActionVerify compares the rows of a revision with the log, and tests assertions; it changes nothing.
+	ActionVerify Action = "verify"
 )
 
-// Request is the input of an action Job. Prepare, retire and replay-keys also read the
+// Request is the input of an action Job. Prepare, retire, verify and replay-keys also read the
 // Contract from ContractPath.
 type Request struct {
 	Version int    `json:"version"`
@@ -45,6 +47,8 @@ type Request struct {
 	Switch *Switch `json:"switch,omitempty"`
 	// Group is the consumer group at Broker that a discard removes; empty: none.
 	Group string `json:"group,omitempty"`
+	// Verify is what a verify does.
+	Verify *Verification `json:"verify,omitempty"`
 	// Groups are those at Broker that a retire removes.
 	Groups []string `json:"groups,omitempty"`
 	// Replay is what a replay-keys makes anew.
@@ -118,6 +122,7 @@ type Result struct {
 	Topic     *TopicFacts   `json:"topic,omitempty"`
 	Store     *StoreFacts   `json:"store,omitempty"`
 	Prepare   *PrepareFacts `json:"prepare,omitempty"`
+	Verify    *VerifyFacts  `json:"verify,omitempty"`
 	// Revisions is what the bookkeeping says after a prepare, promote or discard; also of one that failed, where it is known.
 	Revisions *RevisionFacts `json:"revisions,omitempty"`
 	// Replay is what a replay-keys did.

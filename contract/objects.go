@@ -25,4 +25,6 @@ const (
 	ProjectorConnections = 3
 	// ActionConnections is for an action Job.
 	ActionConnections = 2
+	// VerifyConnections is for a verify, which may run beside another action Job.
+	VerifyConnections = 1
 )

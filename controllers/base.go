@@ -68,6 +68,9 @@ var deadlines = map[contract.Action]int64{
 	contract.ActionPrepare: prepareDeadline, contract.ActionPromote: promoteDeadline, contract.ActionDiscard: discardDeadline,
 }
 
+// verifyGrace is what a verify Job has beyond its own deadline, so that it can say that it was too late. Unit: seconds.
+const verifyGrace = 120
+
 // repeat is when a good probe is repeated: hourly, spread by the owner's UID.
 func repeat(uid types.UID) time.Duration {
 	h := fnv.New32a()

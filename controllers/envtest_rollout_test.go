@@ -443,6 +443,74 @@ func TestLostRecords(t *testing.T) {
 	}
 }
 
+// A candidate is verified before readers move to it; what fails is said and is not shown, and nothing asks again by itself.
+func TestVerifiedBeforeShown(t *testing.T) {
+	w := newWorld(t)
+	a := w.running().Status.ActiveRevision
+	no := &contract.Result{Reason: "AssertionFailed", Path: "spec.rollout.verify.assertions[few]", Message: "assertion few: totals with its 9 rows does not meet it"}
+	asked := 0
+	w.results = func(q contract.Request) *contract.Result {
+		if q.Action != contract.ActionVerify {
+			return goodResult(q)
+		}
+		asked++
+		if q.Verify.Assertions[0].Name == "few" {
+			out := *no
+			return &out
+		}
+		return &contract.Result{OK: true, Message: "9 rows are what the log says"}
+	}
+	assert := func(name string) func(p *v1alpha1.Projection) {
+		return func(p *v1alpha1.Projection) {
+			p.Spec.Models[0].Handlers[0].Add["total"] = "event.amount * 2"
+			p.Spec.Rollout.Verify = &v1alpha1.Verify{Sample: "1%", Assertions: []v1alpha1.Assertion{{Name: name, Model: "totals", All: "count < 3"}}, DeadlineSeconds: 600}
+		}
+	}
+	w.change(assert("few"))
+	w.settle()
+	p := w.projection()
+	b := p.Status.TargetRevision
+	message := w.wants(p, "Stalled", metav1.ConditionTrue, v1alpha1.ReasonAssertionFailed)
+	w.wants(p, "Ready", metav1.ConditionFalse, v1alpha1.ReasonAssertionFailed)
+	w.wants(p, "Available", metav1.ConditionTrue, v1alpha1.ReasonServing)
+	for _, part := range []string{"its verification failed", "with its 9 rows", "Readers go on with revision " + a, "kubectl projection verify totals --revision " + b} {
+		if !strings.Contains(message, part) {
+			t.Errorf("message: %s, which lacks %q", message, part)
+		}
+	}
+	if p.Status.ActiveRevision != a || w.serves() != a || stateOf(p, b) != "Unverified" || asked != 1 {
+		t.Errorf("asked %d times: %+v", asked, p.Status)
+	}
+	var jobs batchv1.JobList
+	w.must(w.c.List(w.ctx, &jobs, client.InNamespace(w.ns), client.MatchingLabels{resources.LabelAction: string(contract.ActionVerify)}))
+	if len(jobs.Items) != 1 {
+		t.Fatalf("%d Jobs", len(jobs.Items))
+	}
+	spec := jobs.Items[0].Spec
+	volumes := 0
+	for _, v := range spec.Template.Spec.Volumes {
+		if v.ConfigMap != nil && strings.HasPrefix(v.ConfigMap.Name, "totals-"+b) {
+			volumes++
+		}
+	}
+	if *spec.ActiveDeadlineSeconds != 600+120 || volumes != 1 {
+		t.Errorf("the Job: %d s, %+v", *spec.ActiveDeadlineSeconds, spec.Template.Spec.Volumes)
+	}
+	w.now = w.now.Add(time.Hour)
+	w.restart()
+	w.settle()
+	if asked != 1 {
+		t.Errorf("it was verified %d times", asked)
+	}
+	w.change(assert("other"))
+	w.settle()
+	p = w.projection()
+	if p.Status.ActiveRevision != b || asked != 2 {
+		t.Errorf("asked %d times: %+v", asked, p.Status)
+	}
+	w.wants(p, "Ready", metav1.ConditionTrue, v1alpha1.ReasonCaughtUp)
+}
+
 // Somebody deletes the one Job that told that readers were moved, and the spec goes back at once: what an older Job tells
 // takes nothing down, and a new one is asked.
 func TestNewestAnswerDeleted(t *testing.T) {

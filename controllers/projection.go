@@ -211,13 +211,20 @@ func (r *ProjectionReconciler) actOn(ctx context.Context, w *world) error {
 			}
 			if err := r.act(ctx, p.Namespace, s, func(c actions.Create) resources.Job {
 				q := v.requests[a]
-				job := r.projectionJob(p, q.Request, v, q.inputs, c, deadlines[a])
+				deadline := deadlines[a]
+				if a == contract.ActionVerify {
+					deadline = int64(q.Verify.DeadlineSeconds) + verifyGrace
+				}
+				job := r.projectionJob(p, q.Request, v, q.inputs, c, deadline)
 				job.Asked = rollout.Asked(w.known(), w.Rollout.Ask, w.Facts)
 				return job
 			}); err != nil {
 				return err
 			}
 		}
+	}
+	if err := r.act(ctx, p.Namespace, actions.State{Delete: actions.OfRevisions(w.jobs, contract.ActionVerify, w.Rollout.Cancel)}, nil); err != nil {
+		return err
 	}
 	return r.act(ctx, p.Namespace, actions.State{Delete: w.orphans}, nil)
 }
@@ -302,9 +309,10 @@ func (r *ProjectionReconciler) projectionJob(p *v1alpha1.Projection, req contrac
 	if v != nil {
 		job.Revision, job.Incarnation = v.Name, v.incarnation()
 	}
-	if req.Action == contract.ActionPrepare {
+	if req.Action == contract.ActionPrepare || req.Action == contract.ActionVerify {
 		t := v.target
-		job.Mounts = resources.Mounts{}.Add(&t.Contract.Broker, &t.Contract.Store, true)
+		// A verify reads with the projector's rights.
+		job.Mounts = resources.Mounts{}.Add(&t.Contract.Broker, &t.Contract.Store, req.Action == contract.ActionPrepare)
 		job.ContractConfigMap = resources.ContractName(job.Projection, t.Contract.Revision, t.Digest)
 	} else {
 		job.Mounts = resources.Mounts{}.Add(req.Broker, req.Store, true)

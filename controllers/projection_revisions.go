@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
@@ -61,13 +62,15 @@ func (v *revision) state(a contract.Action) *actions.State {
 		return &v.Promote
 	case contract.ActionDiscard:
 		return &v.Discard
+	case contract.ActionVerify:
+		return &v.Verify
 	default:
 		return &v.Prepare
 	}
 }
 
 // the actions on one revision.
-var onRevisions = []contract.Action{contract.ActionPrepare, contract.ActionPromote, contract.ActionDiscard}
+var onRevisions = []contract.Action{contract.ActionPrepare, contract.ActionPromote, contract.ActionDiscard, contract.ActionVerify}
 
 // observeRevisions puts together what is known of each revision: from
 // ControllerRevisions and Deployments, from what the bookkeeping last said, from
@@ -213,7 +216,11 @@ func (r *ProjectionReconciler) observeRevision(w *world, v *revision, pods []cor
 		return err
 	}
 	for _, a := range onRevisions {
-		*v.state(a) = actions.Decide(actions.Question{Inputs: v.requests[a].inputs, Keep: w.factsJob},
+		q, asked := v.requests[a]
+		if !asked {
+			continue
+		}
+		*v.state(a) = actions.Decide(actions.Question{Inputs: q.inputs, Keep: w.factsJob, Final: a == contract.ActionVerify},
 			actions.Of(w.jobs, a, v.Name), pods, w.Now)
 	}
 	done, maybe := actions.Took(w.jobs, pods, contract.ActionPrepare, v.Name, v.incarnation())
@@ -251,6 +258,23 @@ func (r *ProjectionReconciler) requests(w *world, v *revision) error {
 		}
 		v.requests[a] = request{q, inputs}
 	}
+	return r.verifyRequest(p, v)
+}
+
+// verifyRequest is what a verify of a revision would be asked, where the spec has revisions verified. How to connect
+// is none of its inputs: what was found stays found.
+func (r *ProjectionReconciler) verifyRequest(p *v1alpha1.Projection, v *revision) error {
+	what := compile.Verification(p)
+	if what == nil || v.target.Contract == nil {
+		return nil
+	}
+	q := contract.Request{Action: contract.ActionVerify, Verify: what}
+	inputs, err := actions.Inputs(q, v.incarnation())
+	if err != nil {
+		return err
+	}
+	what.Arrival = compile.Arrival(v.target.Contract)
+	v.requests[contract.ActionVerify] = request{q, inputs}
 	return nil
 }
 

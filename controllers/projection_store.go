@@ -142,6 +142,15 @@ func (r *ProjectionReconciler) connections(ctx context.Context, w *world) (rollo
 			}
 		}
 	}
+	var all v1alpha1.ProjectionList
+	if err := r.Client.List(ctx, &all, client.InNamespace(p.Namespace)); err != nil {
+		return out, err
+	}
+	for i := range all.Items {
+		if o := &all.Items[i].Spec; o.StoreRef.Name == p.Spec.StoreRef.Name && o.Rollout.Verify != nil {
+			out.Verified++
+		}
+	}
 	out.Projections = int32(len(projections)) //nolint:gosec // as many as a namespace has
 	return out, nil
 }

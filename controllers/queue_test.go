@@ -85,6 +85,15 @@ func TestConnectionsOfAStore(t *testing.T) {
 	if got, want := connections(t, c, nil, "d"), (rollout.Connections{Limit: 20, Pods: 3, Projections: 3}); got != want {
 		t.Errorf("who waits for nothing: %+v, want %+v", got, want)
 	}
+	// A verification has a Job of its own.
+	verified := ownerOfCandidate("v")
+	verified.Spec.Rollout.Verify = &v1alpha1.Verify{}
+	if err := c.Create(t.Context(), verified); err != nil {
+		t.Fatal(err)
+	}
+	if got := connections(t, c, nil, "d"); got.Verified != 1 {
+		t.Errorf("one is verified: %+v", got)
+	}
 	// One whose tables are there starts, whenever it was asked for.
 	second.Labels[resources.LabelRole] = string(rollout.RoleActive)
 	if err := c.Update(t.Context(), second); err != nil {

@@ -128,6 +128,14 @@ const (
 	ReasonSpecNotAccepted = "SpecNotAccepted"
 	// ReasonProjectionSuspended says that the Projection of a Replay is suspended.
 	ReasonProjectionSuspended = "ProjectionSuspended"
+	// ReasonVerifying says that a new revision has caught up and is verified before readers are moved to it.
+	ReasonVerifying = "Verifying"
+	// ReasonVerificationFailed says that rows of a new revision are not what the log says.
+	ReasonVerificationFailed = "VerificationFailed"
+	// ReasonAssertionFailed says that a new revision does not meet an assertion of spec.rollout.verify.
+	ReasonAssertionFailed = "AssertionFailed"
+	// ReasonVerificationNotPossible says that whether a new revision is right cannot be found out.
+	ReasonVerificationNotPossible = "VerificationNotPossible"
 	// ReasonObjectTaken says that an object of the cluster that is another's stands where one of the projection's should.
 	ReasonObjectTaken = "ObjectTaken"
 	// ReasonObjectRefused says that the API server refuses an object that is needed: a field of projector, a quota, or an

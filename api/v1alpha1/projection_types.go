@@ -138,7 +138,74 @@ type Rollout struct {
 	// +listType=set
 	// +optional
 	Allow []Consent `json:"allow,omitempty"`
+
+	// verify has a new revision compared with the log, and tested, once it has caught up and before readers are moved to it.
+	// A revision that fails is not promoted by itself: activeRevision shows it all the same. {} compares every row.
+	// Default: no verification. Example: {sample: 1%}.
+	// +optional
+	Verify *Verify `json:"verify,omitempty"`
 }
+
+// Verify says how a revision is verified.
+type Verify struct {
+	// sample is the share of the keys whose rows are compared with the log, always the same keys; the grain is 1/4096. 0%
+	// compares nothing, so that the log is not read and the assertions alone are tested. Default: 100%. Example: 1%.
+	// +kubebuilder:default="100%"
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:Pattern=`^(100|[0-9]{1,2}(\.[0-9]{1,4})?)%$`
+	// +optional
+	Sample string `json:"sample,omitempty"`
+
+	// assertions are conditions on rows, or on a table as a whole. They are tested on every row, whatever sample is.
+	// Default: none.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Assertions []Assertion `json:"assertions,omitempty"`
+
+	// deadlineSeconds is how long a verification may take; it reads the log once, from its beginning. Unit: seconds.
+	// Default: 3600.
+	// +kubebuilder:default=3600
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=604800
+	// +optional
+	DeadlineSeconds int32 `json:"deadlineSeconds,omitempty"`
+}
+
+// Assertion is a condition that a revision must meet before it is promoted.
+// +kubebuilder:validation:XValidation:rule="has(self.row) != has(self.all)",message="give row (a condition on every row) or all (one on the whole table), not both"
+type Assertion struct {
+	// name names the assertion in messages. Example: no-negative-totals.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?$`
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// model is the model that it is about. Example: order_summary.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=51
+	// +required
+	Model string `json:"model,omitempty"`
+
+	// row is a condition that every row meets, as a CEL expression over row that yields a bool. Example: row.total >= 0.
+	// +optional
+	Row AssertionExpression `json:"row,omitempty"`
+
+	// all is a condition on the table as a whole, as a CEL expression that yields a bool: count is the number of rows, and
+	// sum.x, min.x and max.x are over the values of column x that are not NULL. A sum is a decimal, 0 of no value; min and
+	// max are null of no value. Example: "count > 1000 && sum.total > 0.0".
+	// +optional
+	All AssertionExpression `json:"all,omitempty"`
+}
+
+// AssertionExpression is a CEL expression of an assertion.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=1024
+type AssertionExpression string
 
 // Strategy says what becomes of a revision that readers have left.
 // +kubebuilder:validation:Enum=BlueGreen;InPlace
@@ -389,8 +456,8 @@ type RevisionStatus struct {
 	Name string `json:"name,omitempty"`
 
 	// state is Queued (other projections of the store build first), Preparing, Building (it has not caught up yet),
-	// Suspended (its Replay is), Ready (it has caught up, and waits for promotion), Promoting, Active (readers see it), Kept
-	// (readers have left it) or Discarding.
+	// Suspended (its Replay is), Verifying (it has caught up, and is verified first), Unverified (it failed that), Ready (it
+	// waits for promotion), Promoting, Active (readers see it), Kept (readers have left it) or Discarding.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	// +required
@@ -454,6 +521,8 @@ const (
 	RevisionPreparing  = "Preparing"
 	RevisionBuilding   = "Building"
 	RevisionSuspended  = "Suspended"
+	RevisionVerifying  = "Verifying"
+	RevisionUnverified = "Unverified"
 	RevisionReady      = "Ready"
 	RevisionPromoting  = "Promoting"
 	RevisionActive     = "Active"

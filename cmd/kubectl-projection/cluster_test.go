@@ -329,6 +329,13 @@ func TestClusterScreens(t *testing.T) {
 			w.building(v1alpha1.RevisionReady, "<100", "")
 			w.steps = []func(){func() {}, w.promoted}
 		}},
+		{"promote-unverified", []string{"promote", "order-summary"}, func(w *world) {
+			w.spec(manual)
+			w.building(v1alpha1.RevisionUnverified, "0", "its verification failed: order_summary: 2 of 9 rows differ from the log (2 changed, 0 missing, 0 extra)")
+		}},
+		{"promote-verifying", []string{"promote", "order-summary"}, func(w *world) { w.spec(manual); w.building(v1alpha1.RevisionVerifying, "0", "") }},
+		{"verify-unknown", []string{"verify", "order-summary", "--revision", "ffff"}, func(*world) {}},
+		{"verify-nothing", []string{"verify"}, func(*world) {}},
 		{"promote-timeout", []string{"promote", "order-summary", "--wait", "--timeout", "3s"}, func(w *world) { w.spec(manual); w.building(v1alpha1.RevisionReady, "0", "") }},
 		{"promote-building", []string{"promote", "order-summary"}, func(w *world) { w.spec(manual); w.building(v1alpha1.RevisionBuilding, "<1M", "") }},
 		{"promote-active", []string{"promote", "order-summary"}, nil},

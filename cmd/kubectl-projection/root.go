@@ -83,7 +83,7 @@ func newRoot(name string, env *environment, p *output.Printer) *cobra.Command {
 	root.SetErr(p.Err)
 	root.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n")
 	root.AddGroup(&cobra.Group{ID: groupDevelop, Title: "Without a cluster:"}, &cobra.Group{ID: groupRollout, Title: "With a cluster:"})
-	for _, cmd := range []*cobra.Command{explainCommand(p), initCommand(p), lintCommand(p), testCommand(p), previewCommand(p), runCommand(p), verifyCommand(p)} {
+	for _, cmd := range []*cobra.Command{explainCommand(p), initCommand(p), lintCommand(p), testCommand(p), previewCommand(p), runCommand(p), verifyCommand(env, p)} {
 		cmd.GroupID = groupDevelop
 		root.AddCommand(cmd)
 	}

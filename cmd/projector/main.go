@@ -44,7 +44,7 @@ func newCommand() *cobra.Command {
 	root.AddCommand(runCommand(logger))
 	for _, a := range []contract.Action{
 		contract.ActionProbeBroker, contract.ActionProbeTopic, contract.ActionProbeStore,
-		contract.ActionPrepare, contract.ActionRetire, contract.ActionPromote, contract.ActionDiscard, contract.ActionReplayKeys,
+		contract.ActionPrepare, contract.ActionRetire, contract.ActionPromote, contract.ActionDiscard, contract.ActionReplayKeys, contract.ActionVerify,
 	} {
 		root.AddCommand(actionCommand(a, logger))
 	}
@@ -73,7 +73,7 @@ func actionCommand(action contract.Action, logger func() *slog.Logger) *cobra.Co
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&contractPath, "contract", contract.ContractPath, "file of the contract, for prepare, retire and replay-keys")
+	cmd.Flags().StringVar(&contractPath, "contract", contract.ContractPath, "file of the contract, for prepare, retire, verify and replay-keys")
 	cmd.Flags().StringVar(&resultPath, "result", terminationLog, "file to write the result to")
 	mountFlags(cmd, &mounts)
 	return cmd

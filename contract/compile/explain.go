@@ -53,6 +53,17 @@ func Explain(c *contract.Contract) []ModelPlan {
 	return out
 }
 
+// Arrival gives, by model of a contract with order: Arrival, the columns that depend on what arrives first.
+func Arrival(c *contract.Contract) map[string][]string {
+	out := map[string][]string{}
+	for i, m := range Explain(c) {
+		if c.Models[i].Order != "" {
+			out[m.Name] = m.Arrival
+		}
+	}
+	return out
+}
+
 // modelOf gives what the checks know of a model, from the contract.
 func modelOf(r reporter, cm *contract.Model, topics map[string]*topic) *model {
 	out := *cm

@@ -110,6 +110,7 @@ func (c *compiler) models(out *contract.Contract) {
 		out.Models = append(out.Models, m.out)
 	}
 	c.adviseTypes(models)
+	c.verification(models)
 }
 
 func (m *model) checkName(name string) {

@@ -122,6 +122,12 @@ models:
     topic: prices
     key: {id: event.sku}
     add: {seen: "1"}
+rollout:
+  verify:
+    sample: 0.5%
+    assertions:
+    - {name: prices, row: row.price == null || row.price >= 0.0, model: product}
+    - {name: enough, model: mixed, all: count > 10 && sum.seen / count >= 1}
 `
 
 const wholeTopics = `

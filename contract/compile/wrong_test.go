@@ -129,6 +129,23 @@ var wrong = []struct {
 	{"check that is not in order", []string{"  order: Arrival\n", "  checks: [{name: few, rule: row.seen < 10}]\n", "  - name: forgotten\n    topic: crm\n    tombstone: true\n    key: {id: key}\n    delete: true\n", ""}},
 	{"sum in a range that is not in order", []string{"  order: Arrival\n", "", "{name: seen, type: int64, default: \"0\"}", "{name: seen, type: int64, default: \"0\", range: {max: \"10\"}}", "  - name: forgotten\n    topic: crm\n    tombstone: true\n    key: {id: key}\n    delete: true\n", ""}},
 	{"delete and merge that are not in order", []string{"  order: Arrival\n", ""}},
+	{"sample that is no share", []string{"sample: 0.5%", "sample: half"}},
+	{"sample of more than all", []string{"sample: 0.5%", "sample: 101%"}},
+	{"verification of nothing", []string{"    sample: 0.5%\n    assertions:\n    - {name: prices, row: row.price == null || row.price >= 0.0, model: product}\n    - {name: enough, model: mixed, all: count > 10 && sum.seen / count >= 1}\n", "    sample: 0%\n"}},
+	{"assertion on an unknown model", []string{"model: product}\n    - {name: enough", "model: products}\n    - {name: enough"}},
+	{"two assertions of one name", []string{"{name: enough, model: mixed,", "{name: prices, model: mixed,"}},
+	{"assertion of nothing", []string{"row: row.price == null || row.price >= 0.0, model", "model"}},
+	{"assertion of both", []string{"row: row.price == null || row.price >= 0.0", "row: row.price >= 0.0, all: count > 0"}},
+	{"assertion on an unknown column", []string{"row.price == null || row.price >= 0.0", "row.prize >= 0.0"}},
+	{"assertion on a joined column", []string{"{name: prices, row: row.price == null || row.price >= 0.0, model: product}", "{name: prices, model: level, row: row.title != ''}"}},
+	{"assertion that is no condition", []string{"row.price == null || row.price >= 0.0", "row.price + 1"}},
+	{"assertion on an event", []string{"row.price == null || row.price >= 0.0", "event.price >= 0.0"}},
+	{"assertion on a row, over all", []string{"count > 10 && sum.seen / count >= 1", "row.seen > 1"}},
+	{"assertion over the sum of a text", []string{"sum.seen / count", "sum.name / count"}},
+	{"assertion over all that is no condition", []string{"count > 10 && sum.seen / count >= 1", "sum.seen"}},
+	{"assertion over all that reads nothing", []string{"count > 10 && sum.seen / count >= 1", "1 > 0"}},
+	{"assertion over a native column", []string{"{name: enough, model: mixed, all: count > 10 && sum.seen / count >= 1}", "{name: enough, model: level, all: max.source != null}"}},
+
 	{"consent that is not needed", []string{"- name: level\n", "- name: level\n  order: Arrival\n", "  - {columns: [counter], unique: true}\n", ""}},
 }
 

@@ -43,7 +43,7 @@ func (v *vocabulary) check(env *cel.Env, src string) (*cel.Ast, map[string]bool,
 		return nil, nil, v.firstIssue(iss)
 	}
 	a := checked.NativeRep()
-	if e := divisionRule(a); e != nil {
+	if e := divisionRule(a, v.scope == ScopeTable); e != nil {
 		return nil, nil, e
 	}
 	if e := comparableRule(a); e != nil {
@@ -113,8 +113,9 @@ func literalText(d *apd.Decimal) string {
 }
 
 // divisionRule refuses / and % where an operand may be an int or a decimal:
-// JSON cannot tell 5.0 from 5, and 5 / 2 is not 5.0 / 2.
-func divisionRule(a *ast.AST) *Error {
+// JSON cannot tell 5.0 from 5, and 5 / 2 is not 5.0 / 2. Where nothing comes from
+// JSON, the checker's type is enough.
+func divisionRule(a *ast.AST, typed bool) *Error {
 	var failed *Error
 	ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		if e.Kind() != ast.CallKind || failed != nil {
@@ -125,7 +126,7 @@ func divisionRule(a *ast.AST) *Error {
 			return
 		}
 		for _, arg := range e.AsCall().Args() {
-			if settled(a, arg) {
+			if settled(a, arg) || typed && a.GetType(arg.ID()).Kind() != types.DynKind {
 				continue
 			}
 			line, col := place(a, arg.ID())

@@ -17,6 +17,8 @@
 //	meta.id         string, "" where the topic declares none
 //	row.<column>    the row before the event, typed by its column (Options.Row)
 //	item, index     the element of a forEach and its number (Options.Item)
+//	count, sum.<column>, min.<column>, max.<column>
+//	                over all rows of a table (ScopeTable)
 //
 // Which of them are there is a matter of Options: see Scope.
 //

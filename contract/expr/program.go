@@ -30,6 +30,8 @@ const (
 	ScopeTombstone
 	// ScopeRow has row alone: checks and generated columns.
 	ScopeRow
+	// ScopeTable has the variables of TableColumns alone: conditions over all rows of a table.
+	ScopeTable
 )
 
 // Column is a column that row has.

@@ -87,8 +87,8 @@ func (v *vocabulary) environment() (*cel.Env, error) {
 	var shape strings.Builder
 	opts := make([]cel.EnvOption, 0, len(v.columns))
 	for _, c := range v.columns {
-		fmt.Fprintf(&shape, "%q %s %t,", c.Name, c.Type, c.NotNull)
-		opts = append(opts, cel.Variable("row."+c.Name, c.celType()))
+		fmt.Fprintf(&shape, "%q %s %t,", v.prefix()+c.Name, c.Type, c.NotNull)
+		opts = append(opts, cel.Variable(v.prefix()+c.Name, c.celType()))
 	}
 	rowEnvironments.Lock()
 	defer rowEnvironments.Unlock()
@@ -108,7 +108,10 @@ func (v *vocabulary) environment() (*cel.Env, error) {
 
 // rowRule makes row.x of row["x"], and refuses row as a whole and columns that are not there.
 func (v *vocabulary) rowRule(a *ast.AST) *Error {
-	if v.index == nil {
+	switch {
+	case v.scope == ScopeTable:
+		return v.tableRule(a)
+	case v.index == nil:
 		return nil
 	}
 	fac := ast.NewExprFactory()

@@ -195,7 +195,7 @@ func TestScopes(t *testing.T) {
 		{Options{Scope: ScopeTombstone}, `key == event.id`, "column 8: event is not there: the handler takes records without a value (tombstone: true), which have key, headers and meta only"},
 		{Options{Scope: ScopeTombstone}, `evnt.id`, "there are key, headers, and meta.topic"},
 		{Options{Scope: ScopeRow, Row: rowColumns}, `row.total >= 0`, ""},
-		{Options{Scope: ScopeRow, Row: rowColumns}, `row.total >= event.a`, "column 14: event is not there: checks and generated columns are functions of row alone"},
+		{Options{Scope: ScopeRow, Row: rowColumns}, `row.total >= event.a`, "column 14: event is not there: checks, generated columns and assertions are functions of row alone"},
 		{Options{Scope: ScopeRow, Row: rowColumns}, `row.at < meta.time`, "column 10: meta.time is not there: checks"},
 		{Options{Scope: ScopeRow, Row: rowColumns}, `rov.at`, "there are row"},
 		{Options{Scope: ScopeTopic}, `event.a + item.b`, "item is there in a handler with forEach only"},

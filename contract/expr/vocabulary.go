@@ -38,7 +38,7 @@ func newVocabulary(o Options) *vocabulary {
 
 // column finds the column of a variable row.x.
 func (v *vocabulary) column(variable string) (int, bool) {
-	name, ok := strings.CutPrefix(variable, "row.")
+	name, ok := strings.CutPrefix(variable, v.prefix())
 	if !ok {
 		return 0, false
 	}
@@ -46,8 +46,19 @@ func (v *vocabulary) column(variable string) (int, bool) {
 	return i, ok
 }
 
+// prefix is what the variables of columns begin with.
+func (v *vocabulary) prefix() string {
+	if v.scope == ScopeTable {
+		return ""
+	}
+	return "row."
+}
+
 // help names what there is.
 func (v *vocabulary) help() string {
+	if v.scope == ScopeTable {
+		return "there are " + v.tableHelp()
+	}
 	var names []string
 	if v.scope == ScopeHandler || v.scope == ScopeTopic {
 		names = append(names, "event")
@@ -71,8 +82,13 @@ func (v *vocabulary) help() string {
 func (v *vocabulary) refuse(variable string) string {
 	meta := strings.HasPrefix(variable, "meta.")
 	switch {
-	case strings.HasPrefix(variable, "row.") && v.index != nil:
+	case strings.HasPrefix(variable, "row.") && v.index != nil && v.scope != ScopeTable:
 		return ""
+	case v.scope == ScopeTable:
+		if _, ok := v.column(variable); ok {
+			return ""
+		}
+		return variable + " is not there: this is a function of the table alone; " + v.help()
 	case variable == "item" || variable == "index":
 		if v.item {
 			return ""
@@ -83,7 +99,7 @@ func (v *vocabulary) refuse(variable string) string {
 	case v.scope == ScopeTombstone && variable == "event":
 		return "event is not there: the handler takes records without a value (tombstone: true), which have key, headers and meta only"
 	case v.scope == ScopeRow:
-		return variable + " is not there: checks and generated columns are functions of row alone"
+		return variable + " is not there: checks, generated columns and assertions are functions of row alone"
 	}
 	return ""
 }

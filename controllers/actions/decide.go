@@ -32,6 +32,8 @@ type Question struct {
 	Unsettled func(*contract.Result) bool
 	// Hold asks nothing new for now; what is known is still reported.
 	Hold bool
+	// Final asks nothing again after an answer that waiting does not change, whatever else was asked since.
+	Final bool
 	// Keep names a Job that stays, whatever it answers: what it left is still needed.
 	Keep string
 }
@@ -76,6 +78,12 @@ type Create struct {
 
 // Failed reports whether the newest answer says no.
 func (s State) Failed() bool { return s.Result != nil && !s.Result.OK }
+
+// Final reports whether the newest answer says no, and asking again would not change it.
+func (s State) Final() bool { return s.Failed() && !s.Result.Retryable }
+
+// settled reports whether the question has an answer that stays.
+func (s State) settled(q Question) bool { return q.Final && (s.OK() || s.Final()) }
 
 // OK reports whether the newest answer says yes.
 func (s State) OK() bool { return s.Result != nil && s.Result.OK }
@@ -122,13 +130,15 @@ func Decide(q Question, jobs []batchv1.Job, pods []corev1.Pod, now time.Time) St
 		}
 	}
 	next(&s, q, latest, now)
-	s.Delete = obsolete(views, q)
+	s.Delete = obsolete(views, q, s.settled(q))
 	return s
 }
 
 // next decides whether and when another Job is made.
 func next(s *State, q Question, latest *view, now time.Time) {
 	switch {
+	case s.settled(q):
+		return
 	case latest == nil:
 		s.Create = &Create{Sequence: 1, Attempt: 1}
 	case latest.inputs != q.Inputs:
@@ -165,8 +175,8 @@ func Pause(attempt int) time.Duration {
 }
 
 // obsolete are the Jobs before the newest one that answers the question, and
-// those for another question once a Job for this one exists.
-func obsolete(views []view, q Question) []*batchv1.Job {
+// those for another question once a Job for this one exists, or once it is settled.
+func obsolete(views []view, q Question, settled bool) []*batchv1.Job {
 	newestAnswer := -1
 	for i, v := range views {
 		if v.inputs == q.Inputs && v.finished {
@@ -178,7 +188,7 @@ func obsolete(views []view, q Question) []*batchv1.Job {
 		switch {
 		case v.job.Name == q.Keep:
 		case v.inputs != q.Inputs:
-			if hasLater(views, i, q.Inputs) {
+			if hasLater(views, i, q.Inputs) || settled {
 				out = append(out, v.job)
 			}
 		case i < newestAnswer:

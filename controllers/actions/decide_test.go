@@ -199,3 +199,30 @@ func TestDecideKeeps(t *testing.T) {
 		t.Errorf("deletes %s", s.Delete[0].Name)
 	}
 }
+
+// A final answer stays, whatever else was asked after it, and what was asked since is of no use any more.
+func TestFinalAnswers(t *testing.T) {
+	no := &contract.Result{Version: 1, Action: contract.ActionProbeStore, Reason: "AssertionFailed", Message: "m"}
+	later := start.Add(time.Hour)
+	for name, c := range map[string]struct {
+		jobs    []batchv1.Job
+		create  bool
+		deletes int
+	}{
+		"a no":                    {[]batchv1.Job{job(1, "a", 1, start, stamped(no))}, false, 0},
+		"a yes":                   {[]batchv1.Job{job(1, "a", 1, start, stamped(good()))}, false, 0},
+		"a fault":                 {[]batchv1.Job{job(1, "a", 1, start, stamped(bad()))}, true, 0},
+		"asked otherwise since":   {[]batchv1.Job{job(1, "a", 1, start, stamped(no)), job(2, "b", 1, time.Time{})}, false, 1},
+		"asked otherwise before":  {[]batchv1.Job{job(1, "b", 1, start, stamped(no)), job(2, "a", 1, start, stamped(no))}, false, 1},
+		"only asked otherwise":    {[]batchv1.Job{job(1, "b", 1, start, stamped(no))}, true, 0},
+		"a fault, then otherwise": {[]batchv1.Job{job(1, "a", 1, start, stamped(bad())), job(2, "b", 1, start, stamped(no))}, true, 0},
+	} {
+		s := Decide(Question{Inputs: "a", Final: true}, c.jobs, nil, later)
+		if (s.Create != nil) != c.create || len(s.Delete) != c.deletes {
+			t.Errorf("%s: creates %+v, deletes %d", name, s.Create, len(s.Delete))
+		}
+	}
+	if s := Decide(Question{Inputs: "a"}, []batchv1.Job{job(1, "a", 1, start, stamped(no))}, nil, later); s.Create == nil {
+		t.Error("a no that is not final is not asked again")
+	}
+}

@@ -104,6 +104,18 @@ func Of(jobs []batchv1.Job, action contract.Action, revision string) []batchv1.J
 	return out
 }
 
+// OfRevisions are those of an owner's Jobs that are about one action and any of some revisions.
+func OfRevisions(jobs []batchv1.Job, action contract.Action, revisions []string) []*batchv1.Job {
+	var out []*batchv1.Job
+	for i := range jobs {
+		job := &jobs[i]
+		if job.DeletionTimestamp.IsZero() && job.Labels[resources.LabelAction] == string(action) && slices.Contains(revisions, job.Labels[resources.LabelRevision]) {
+			out = append(out, job)
+		}
+	}
+	return out
+}
+
 // Took reports what is known of an action on one incarnation of a revision,
 // whatever its inputs were: whether one went well, and whether one may have, or
 // may yet: it is under way, or ended without an answer.
@@ -134,7 +146,7 @@ func Orphans(jobs []batchv1.Job, known []string, keep string) []*batchv1.Job {
 		job := &jobs[i]
 		done, _ := finished(job)
 		switch contract.Action(job.Labels[resources.LabelAction]) {
-		case contract.ActionPrepare, contract.ActionPromote, contract.ActionDiscard:
+		case contract.ActionPrepare, contract.ActionPromote, contract.ActionDiscard, contract.ActionVerify:
 			if done && job.DeletionTimestamp.IsZero() && job.Name != keep && !slices.Contains(known, job.Labels[resources.LabelRevision]) {
 				out = append(out, job)
 			}

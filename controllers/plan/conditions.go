@@ -92,7 +92,7 @@ func Conditions(old []metav1.Condition, generation int64, now time.Time, v Verdi
 // user's own wish; those that map to false only where it was not True before.
 var expected = map[string]bool{
 	v1alpha1.ReasonPending: true, v1alpha1.ReasonProbing: true, v1alpha1.ReasonPreparing: true, v1alpha1.ReasonStarting: true,
-	v1alpha1.ReasonQueued: true, v1alpha1.ReasonBuilding: true, v1alpha1.ReasonPromoting: true,
+	v1alpha1.ReasonQueued: true, v1alpha1.ReasonBuilding: true, v1alpha1.ReasonVerifying: true, v1alpha1.ReasonPromoting: true,
 	v1alpha1.ReasonAwaitingPromotion: true, v1alpha1.ReasonPinned: true,
 	v1alpha1.ReasonReplayInProgress: true, v1alpha1.ReasonRolloutInProgress: true, v1alpha1.ReasonProjectionSuspended: true, v1alpha1.ReasonSpecNotAccepted: true,
 	v1alpha1.ReasonCatchingUp: true, v1alpha1.ReasonSuspended: true, v1alpha1.ReasonDeleting: true, "Connecting": true,

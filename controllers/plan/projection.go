@@ -251,6 +251,7 @@ var words = map[string]string{
 	v1alpha1.ReasonLagging:               v1alpha1.StatusCatchingUp,
 	v1alpha1.ReasonQueued:                v1alpha1.StatusRebuilding,
 	v1alpha1.ReasonBuilding:              v1alpha1.StatusRebuilding,
+	v1alpha1.ReasonVerifying:             v1alpha1.StatusRebuilding,
 	v1alpha1.ReasonPromoting:             v1alpha1.StatusRebuilding,
 	v1alpha1.ReasonAwaitingPromotion:     v1alpha1.StatusWaiting,
 	v1alpha1.ReasonPinned:                v1alpha1.StatusWaiting,

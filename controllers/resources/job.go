@@ -30,7 +30,7 @@ type Job struct {
 	Inputs   string
 	Attempt  int
 	LastGood *contract.Result
-	// ContractConfigMap is mounted for prepare and retire.
+	// ContractConfigMap is mounted for prepare and verify.
 	ContractConfigMap string
 	Mounts            Mounts
 	DeadlineSeconds   int64
@@ -73,9 +73,11 @@ func (j Job) Build() (*batchv1.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	// An action is a moment's work of its own size, whatever the projectors need.
+	// An action is a moment's work of its own size, whatever the projectors need; but a verify does what they do.
 	placement := j.Projector
-	placement.Resources = nil
+	if j.Request.Action != contract.ActionVerify {
+		placement.Resources = nil
+	}
 	placement.Labels, placement.Annotations = nil, nil
 	spec, c, err := podSpec(podInput{
 		Image: j.Image, PullPolicy: j.PullPolicy, Args: []string{string(j.Request.Action)}, Projector: placement,

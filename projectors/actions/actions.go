@@ -28,6 +28,9 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
+// application is what brokers and databases show as the client's name.
+const application = "projectionist/job"
+
 // Runner runs actions.
 type Runner struct {
 	Mounts       credentials.Mounts
@@ -72,6 +75,8 @@ func (r *Runner) run(ctx context.Context, action contract.Action, request string
 		return r.retire(ctx, &req, res)
 	case contract.ActionPromote, contract.ActionDiscard:
 		return r.switchRevisions(ctx, &req, res)
+	case contract.ActionVerify:
+		return r.verify(ctx, &req, res)
 	case contract.ActionReplayKeys:
 		return r.replayKeys(ctx, &req, res)
 	}
@@ -190,7 +195,7 @@ func (r *Runner) store(st *contract.Store) (stores.Admin, error) {
 	if st == nil {
 		return nil, &requestError{"the request names no store"}
 	}
-	return connect.Admin(r.Mounts, *st, "projectionist/job")
+	return connect.Admin(r.Mounts, *st, application)
 }
 
 func (r *Runner) probeStore(ctx context.Context, req *contract.Request, res *contract.Result) error {
@@ -365,10 +370,13 @@ func explain(err error, res *contract.Result) {
 		history  *history.RefusedError
 		data     *stores.DataError
 		request  *requestError
+		no       *unverified
 	)
 	switch {
 	case errors.As(err, &request):
 		res.Reason, res.Retryable = "BadRequest", false
+	case errors.As(err, &no):
+		res.Reason, res.Path, res.Retryable = no.reason, no.path, false
 	case errors.As(err, &taken):
 		res.Reason, res.Path, res.Retryable = stores.ReasonNameTaken, "spec.models", false
 	case errors.As(err, &refused):

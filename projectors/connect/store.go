@@ -38,6 +38,17 @@ func Admin(m credentials.Mounts, st contract.Store, application string) (stores.
 	return postgres.OpenAdmin(admin)
 }
 
+// Reader opens the side of a store that reads revisions (stores.Snapshotter), with the projector's credentials and one
+// connection. It does not connect yet.
+func Reader(m credentials.Mounts, st contract.Store, application string) (stores.Admin, error) {
+	cfg, err := postgresConfig(m, st, application)
+	if err != nil {
+		return nil, err
+	}
+	cfg.MaxConns = 1
+	return postgres.OpenAdmin(postgres.AdminConfig{Config: cfg})
+}
+
 func postgresConfig(m credentials.Mounts, st contract.Store, application string) (postgres.Config, error) {
 	if st.Postgres == nil {
 		return postgres.Config{}, fmt.Errorf("ReadStore %s: spec.postgres is missing", st.Name)

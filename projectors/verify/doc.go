@@ -17,8 +17,12 @@
 //     made anew, a barrier of growth that the positions contradict, an event that the handlers refuse.
 //   - What is left out is named: columns of models with order: Arrival that depend on arrival, and columns with a type
 //     of the database's own, which may write a value in another form.
-//   - Rows in memory are bounded (Law 10): Options.MaxRows, and a sample holds its share alone.
-//   - Values are in Result.Differences and nowhere else: they are for a user's terminal (Law 7).
+//   - Rows in memory are bounded (Law 10): Options.MaxRows and MaxBytes, and a sample holds its share alone.
+//   - Values are in Model.Differences, and in Rows and Values of an Assertion, and nowhere else: they are for a user's
+//     terminal (Law 7).
+//
+// Assertions are tested on the rows of the first snapshot as they pass by, on every row, whatever the sample is; a
+// tombstone is none. Sums are exact.
 //
 // Digests are computed here, of rows that the store streams, and not in the store: the texts of floats, timestamps,
 // decimals and JSON differ between databases, and two digests that ought to be equal had better come out of one

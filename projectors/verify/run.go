@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"runtime/metrics"
 	"slices"
 
 	"github.com/projectionist-dev/projectionist/contract"
@@ -34,6 +35,9 @@ type run struct {
 	// table holds the digests of the first snapshot, by model and bucket.
 	table [][]digest
 
+	asserted *assertions
+	calls    int
+
 	claims, again []stores.Claim
 	barriers      []stores.Barrier
 	buf           []byte
@@ -58,7 +62,7 @@ func newRun(o Options) *run {
 		r.plans = append(r.plans, planOf(&o, i, &r.models[i]))
 		r.table[i] = make([]digest, Buckets)
 		for b := range o.Sample {
-			r.wanted[i][b] = !r.plans[i].out
+			r.wanted[i][b] = !r.plans[i].out && !o.AssertionsOnly
 		}
 	}
 	return r
@@ -113,13 +117,16 @@ func (r *run) digestTable(ctx context.Context) error {
 			r.claims, r.barriers = claims, barriers
 			return nil
 		},
-		Want: r.wants,
+		Want: func(model int, key []value.Value) bool { return r.asserted.about(model) || r.wants(model, key) },
 		Row: func(model int, row []value.Value) error {
+			r.asserted.row(model, row)
 			key = key[:0]
 			for _, k := range r.models[model].Key {
 				key = append(key, row[k])
 			}
-			r.buf = r.table[model][bucketOfValues(key)].add(row, r.plans[model].columns, r.buf)
+			if b := bucketOfValues(key); !r.plans[model].out && r.wanted[model][b] {
+				r.buf = r.table[model][b].add(row, r.plans[model].columns, r.buf)
+			}
 			return nil
 		},
 	})
@@ -154,10 +161,7 @@ func (r *run) event(tp event.TopicPartition, rec *event.Record) error {
 			p.leaveOut(whyRefused)
 		}
 	}
-	if n := r.rows(); r.MaxRows > 0 && n > r.MaxRows {
-		return r.tooMany()
-	}
-	return nil
+	return r.bounded(r.rows())
 }
 
 func (r *run) apply(effects []fold.Effect, of func(*plan) bool) error {
@@ -182,8 +186,23 @@ func (r *run) rows() int {
 	return n
 }
 
-func (r *run) tooMany() error {
-	return history.Refused(history.ReasonTooManyRows, "there are more than %d rows, which are held in memory", r.MaxRows)
+// liveHeap is what the last collection of garbage left, in bytes.
+const liveHeap = "/gc/heap/live:bytes"
+
+// bounded refuses more rows, or more memory, than may be held (Law 10).
+func (r *run) bounded(rows int) error {
+	if r.MaxRows > 0 && rows > r.MaxRows {
+		return history.Refused(history.ReasonTooManyRows, "there are more than %d rows, which are held in memory", r.MaxRows)
+	}
+	const every = 1024
+	if r.calls++; r.MaxBytes == 0 || r.calls%every != 0 {
+		return nil
+	}
+	sample := []metrics.Sample{{Name: liveHeap}}
+	if metrics.Read(sample); sample[0].Value.Kind() == metrics.KindUint64 && sample[0].Value.Uint64() > r.MaxBytes {
+		return history.Refused(history.ReasonTooManyRows, "%d rows are held, and the memory that there is for them, %d MiB, is in use", rows, r.MaxBytes>>20)
+	}
+	return nil
 }
 
 // suspect makes wanted the buckets whose digests differ, and tells whether there are any. It counts the rows of the others.
@@ -224,8 +243,9 @@ func (r *run) lookAgain(ctx context.Context) error {
 		},
 		Want: r.wants,
 		Row: func(model int, row []value.Value) error {
-			if held++; r.MaxRows > 0 && held+r.rows() > r.MaxRows {
-				return r.tooMany()
+			held++
+			if err := r.bounded(held + r.rows()); err != nil {
+				return err
 			}
 			table.Put(model, row)
 			return nil
@@ -327,6 +347,10 @@ func (r *run) result() *Result {
 		} else {
 			out.Models = append(out.Models, p.Model)
 		}
+	}
+	out.Assertions = r.asserted.results()
+	if r.AssertionsOnly {
+		out.Models, out.Sample = nil, 0
 	}
 	return out
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // Buckets is into how many buckets the keys of a model fall, by a hash.
-const Buckets = 4096
+const Buckets = contract.Buckets
 
 // Options are what to compare, and how.
 type Options struct {
@@ -31,10 +31,15 @@ type Options struct {
 	Arrival map[string][]string
 	// Sample is how many of the Buckets are compared, always the same ones; 0 is all of them.
 	Sample int
+	// AssertionsOnly compares nothing: the log is not read.
+	AssertionsOnly bool
+	// Assertions are tested on all rows of the first snapshot.
+	Assertions []contract.Assertion
 	// Differences is how many differing rows of a model are kept in the result, the first ones by key; 0 is none.
 	Differences int
-	// MaxRows bounds the rows in memory; 0 is no bound.
-	MaxRows int
+	// MaxRows bounds the rows in memory, MaxBytes the memory that is in use; 0 is no bound.
+	MaxRows  int
+	MaxBytes uint64
 	// Patience is for how long a log that gives nothing is asked again; 0 is a minute.
 	Patience time.Duration
 	// Progress, if set, hears how many positions of the log were read, and of how many.
@@ -57,6 +62,16 @@ type Result struct {
 	// Sample is how many of the Buckets were compared.
 	Sample int
 	Models []Model
+	// Assertions are what became of Options.Assertions, in that order.
+	Assertions []Assertion
+}
+
+// Compared counts the rows that were compared, and those of them that differ.
+func (r *Result) Compared() (rows, differing int64) {
+	for i := range r.Models {
+		rows, differing = rows+r.Models[i].Compared(), differing+r.Models[i].Differing()
+	}
+	return rows, differing
 }
 
 // Equal tells whether no row differs.
@@ -120,8 +135,15 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		o.Sample = Buckets
 	}
 	r := newRun(o)
+	var err error
+	if r.asserted, err = newAssertions(&o); err != nil {
+		return nil, err
+	}
 	if err := r.digestTable(ctx); err != nil {
 		return nil, err
+	}
+	if o.AssertionsOnly {
+		return r.result(), nil
 	}
 	if err := history.Check(ctx, r.Log, r.Contract, r.claims); err != nil {
 		return nil, err

@@ -18,6 +18,8 @@ type Connections struct {
 	Pods int32
 	// Projections of the store have at most one Job each at a time.
 	Projections int32
+	// Verified are those of them whose revisions are verified, by a Job of its own.
+	Verified int32
 	// Need is how many projectors another revision of this projection would have.
 	Need int32
 }
@@ -25,9 +27,9 @@ type Connections struct {
 // roomPoll is how often one that waits for connections looks whether there are some.
 const roomPoll = 15 * time.Second
 
-// taken counts the most that there can be at a time: those of pods, of a Job for each projection, and of the store's own probe.
+// taken counts the most that there can be at a time: those of pods, of a Job for each projection, of a verification where there is one, and of the store's own probe.
 func (c Connections) taken() int32 {
-	return c.Pods*contract.ProjectorConnections + (c.Projections+1)*contract.ActionConnections
+	return c.Pods*contract.ProjectorConnections + (c.Projections+1)*contract.ActionConnections + c.Verified*contract.VerifyConnections
 }
 
 // full reports whether another revision's projectors would exceed the limit.
@@ -47,9 +49,13 @@ func (d *decider) room() string {
 	if c.Need == 1 {
 		noun = "projector"
 	}
+	verified := ""
+	if c.Verified > 0 {
+		verified = fmt.Sprintf(", %d for each verification", contract.VerifyConnections)
+	}
 	return fmt.Sprintf("its %d %s would take %d connections, and those of ReadStore %s have %d of the %d that its spec.maxConnections allows "+
-		"(%d for each projector, %d for the Jobs of each projection and of the store). It starts when others end, or raise maxConnections, or run fewer replicas or kept revisions",
-		c.Need, noun, c.Need*contract.ProjectorConnections, d.Store, c.taken(), c.Limit, contract.ProjectorConnections, contract.ActionConnections)
+		"(%d for each projector, %d for the Jobs of each projection and of the store%s). It starts when others end, or raise maxConnections, or run fewer replicas or kept revisions",
+		c.Need, noun, c.Need*contract.ProjectorConnections, d.Store, c.taken(), c.Limit, contract.ProjectorConnections, contract.ActionConnections, verified)
 }
 
 // overdrawn warns of more connections than allowed: nothing that runs is stopped for it.

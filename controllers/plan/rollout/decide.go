@@ -30,6 +30,8 @@ type Decision struct {
 	Run []Run
 	// Ask is the action to ask for now, nil if none.
 	Ask *Ask
+	// Cancel are the revisions whose verification is of no more use, under way or not.
+	Cancel []string
 	// Revisions are the statuses, newest first.
 	Revisions []v1alpha1.RevisionStatus
 	// Say is what this means for who waits for the newest spec; nil where readers see it.
@@ -92,6 +94,7 @@ func Decide(in Input) Decision {
 	d.cast()
 	d.run()
 	d.ask()
+	d.cancel()
 	d.out.Say = d.say()
 	d.out.Note = d.overdrawn()
 	d.statuses()
@@ -358,8 +361,11 @@ func (d *decider) ask() {
 		}
 		return
 	}
+	if d.verify(d.find(d.out.Target)) {
+		return
+	}
 	wanted := d.find(d.out.Wanted)
-	if wanted != nil && d.out.Wanted != d.out.Active && d.MayWrite && !d.Suspended && d.promotable(wanted) {
+	if wanted != nil && d.out.Wanted != d.out.Active && d.MayWrite && !d.Suspended && d.promotable(wanted) && !d.unverified(wanted) {
 		if d.askFor(contract.ActionPromote, wanted, &wanted.Promote) {
 			return
 		}
@@ -375,6 +381,30 @@ func (d *decider) ask() {
 		if d.role(r) == RoleLeaving && d.MayWrite && !d.Suspended && !r.Deployed && !r.Pods && !r.Discarded &&
 			(r.Prepared || d.Facts.Find(r.Name) != nil) && d.askFor(contract.ActionDiscard, r, &r.Discard) {
 			return
+		}
+	}
+}
+
+// verify asks whether a revision is right, once it could be shown. It stands in nobody's way but its own.
+func (d *decider) verify(r *Revision) bool {
+	return r != nil && d.unverified(r) && d.ready(r) && d.MayPrepare && !d.Suspended && r.Verify.Running == "" && d.askFor(contract.ActionVerify, r, &r.Verify)
+}
+
+// unverified reports whether a revision is to be verified before it is shown, and was not found right. What readers
+// have seen before, and what a human names, needs none.
+func (d *decider) unverified(r *Revision) bool {
+	if d.Rollout.Verify == nil || r.Name == d.out.Active || r.Name == d.Rollout.ActiveRevision || r.Verify.OK() {
+		return false
+	}
+	fact := d.Facts.Find(r.Name)
+	return fact == nil || fact.PromotedAt.IsZero()
+}
+
+// cancel ends verifications that nobody waits for.
+func (d *decider) cancel() {
+	for i := range d.Revisions {
+		if r := &d.Revisions[i]; d.Rollout.Verify == nil || d.role(r) == RoleLeaving {
+			d.out.Cancel = append(d.out.Cancel, r.Name)
 		}
 	}
 }

@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,15 @@ func beside() *Input {
 		Now: noon, Rollout: v1alpha1.Rollout{DeadlineSeconds: 86400}, LagTarget: time.Minute, Newest: contractOf("v2"), MayPrepare: true, MayWrite: true, Limit: 1, Store: "reads",
 		Facts:     &contract.RevisionFacts{Active: a.Name, Sequence: 4, Revisions: []contract.RevisionFact{{Revision: a.Name, PromotedAt: noon}, {Revision: b.Name}}},
 		Revisions: []Revision{a, b},
+	}
+}
+
+// verify asks for verification, of which v2 has a result, or none yet.
+func verify(in *Input, result *contract.Result) {
+	in.Rollout.Verify = &v1alpha1.Verify{}
+	in.Revisions[1].Verify = actions.State{Result: result}
+	if result == nil {
+		in.Revisions[1].Verify.Create = &actions.Create{Sequence: 1, Attempt: 1}
 	}
 }
 
@@ -96,6 +106,33 @@ func TestDecide(t *testing.T) {
 		"suspended":     {func(in *Input) { in.Suspended = true }, "", 2, "", ""},
 		"refused, and built on": {func(in *Input) { in.Newest = nil; in.Revisions[1].Progress = following(5000) },
 			"", 2, "Building", "5000 events to go"},
+		"verified first":      {func(in *Input) { verify(in, nil) }, "verify " + b, 2, "Verifying", "rows are compared with the log"},
+		"verified, and shown": {func(in *Input) { verify(in, &contract.Result{OK: true}) }, "promote " + b, 2, "Promoting", ""},
+		"not right": {func(in *Input) {
+			verify(in, &contract.Result{Reason: "VerificationFailed", Message: "totals: 2 of 9 rows differ from the log"})
+		}, "", 2, "VerificationFailed", "2 of 9 rows differ from the log. Readers go on with revision " + a + ". kubectl projection verify totals --revision " + b},
+		"not known to be right": {func(in *Input) {
+			verify(in, &contract.Result{Reason: "VerificationNotPossible", Message: "HistoryMissing: m"})
+		}, "", 2, "VerificationNotPossible", "HistoryMissing: m. Readers go on with revision " + a + ". Correct the spec"},
+		"not right, and behind by now": {func(in *Input) {
+			verify(in, &contract.Result{Reason: "AssertionFailed", Message: "m"})
+			in.Revisions[1].Progress = following(5000)
+		}, "", 2, "AssertionFailed", ""},
+		"a verification keeps to its pause": {func(in *Input) {
+			verify(in, &contract.Result{Reason: "Unreachable", Message: "m", Retryable: true})
+		}, "", 2, "Unreachable", "tried again"},
+		"verified once it is ready": {func(in *Input) { verify(in, nil); in.Revisions[1].Progress = following(5000) }, "", 2, "Building", ""},
+		"named, and not verified": {func(in *Input) { verify(in, nil); in.Rollout.ActiveRevision = b },
+			"promote " + b, 2, "Promoting", "which spec.rollout.activeRevision names and which was not found right"},
+		"seen before, and not verified": {func(in *Input) {
+			verify(in, nil)
+			in.Facts.Revisions[1].PromotedAt, in.Facts.Revisions[1].LeftAt = noon.Add(-time.Hour), noon.Add(-time.Minute)
+		}, "promote " + b, 2, "Promoting", ""},
+		"no verification while suspended": {func(in *Input) { verify(in, nil); in.Suspended = true }, "", 2, "", ""},
+		"verified and waiting": {func(in *Input) {
+			verify(in, &contract.Result{OK: true})
+			in.Rollout.Promotion = v1alpha1.PromotionManual
+		}, "", 2, "AwaitingPromotion", ""},
 		"stale by consent": {func(in *Input) {
 			in.Rollout.ActiveRevision, in.Rollout.Allow = b, []v1alpha1.Consent{v1alpha1.ConsentStaleRevision}
 			in.Revisions[1].Progress = progress.Snapshot{}
@@ -163,6 +200,29 @@ func TestDecide(t *testing.T) {
 				t.Errorf("asks %q, runs %+v, says %s: %s", ask, d.Run, reason, message)
 			}
 		})
+	}
+}
+
+// A verification is ended where nobody waits for it, and nowhere else.
+func TestCancel(t *testing.T) {
+	b := contractOf("v2").Revision
+	for name, c := range map[string]struct {
+		edit func(*Input)
+		want []string
+	}{
+		"waited for":    {func(in *Input) { verify(in, nil) }, nil},
+		"settings gone": {func(in *Input) { verify(in, nil); in.Rollout.Verify = nil }, []string{contractOf("v1").Revision, b}},
+		"put back":      {func(in *Input) { verify(in, nil); in.Newest = contractOf("v1") }, []string{b}},
+		"named since":   {func(in *Input) { verify(in, nil); in.Rollout.ActiveRevision = b }, nil},
+	} {
+		in := beside()
+		c.edit(in)
+		got := Decide(*in).Cancel
+		slices.Sort(got)
+		slices.Sort(c.want)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: cancels %v, want %v", name, got, c.want)
+		}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/controllers/resources"
 )
 
 // settle works until keptness has run out and nothing is written any more.
@@ -61,6 +63,7 @@ func TestHistories(t *testing.T) {
 			s.build[fmt.Sprintf("v%d", v)] = r.IntN(6)
 		}
 		s.build["v4"] = -1 // It never can be built.
+		s.wrong["v3"], s.faults = v1alpha1.ReasonVerificationFailed, r.IntN(4)
 		s.harm = func(j *simJob) {
 			j.due += r.IntN(4)
 			if r.IntN(4) == 0 {
@@ -69,7 +72,7 @@ func TestHistories(t *testing.T) {
 			j.mute = r.IntN(8) == 0
 		}
 		for range 60 {
-			switch r.IntN(12) {
+			switch r.IntN(14) {
 			case 0:
 				s.spec.version = fmt.Sprintf("v%d", 1+r.IntN(4))
 			case 1:
@@ -102,6 +105,8 @@ func TestHistories(t *testing.T) {
 				if s.spec.incomplete = ""; r.IntN(4) == 0 {
 					s.spec.incomplete = "EventTopic orders: the first events are gone"
 				}
+			case 12, 13:
+				s.spec.rollout.Verify = []*v1alpha1.Verify{nil, {Sample: "1%"}, {Sample: "2%"}}[r.IntN(3)]
 			case 8:
 				if len(s.jobs) > 0 {
 					if i := r.IntN(len(s.jobs)); len(s.jobs[i].Status.Conditions) > 0 {
@@ -122,9 +127,17 @@ func TestHistories(t *testing.T) {
 		for _, r := range s.replays {
 			r.Spec.Suspend, r.Spec.Promotion = nil, ""
 		}
+		if seed%2 == 0 {
+			s.spec.rollout.Verify = &v1alpha1.Verify{Sample: "3%"}
+		}
 		s.settle(t)
 		s.replaysEnded()
 		s.verdict(t, history)
+		for _, j := range s.jobs {
+			if j.Labels[resources.LabelAction] == string(contract.ActionVerify) && s.spec.rollout.Verify == nil {
+				t.Errorf("%s: %s is of no use any more", history, j.Name)
+			}
+		}
 		if want := "readers see v2; projectors of v2, record of v2 as active, tables of v2"; s.end() != want {
 			t.Errorf("%s ends with\n%s, want\n%s", history, s.end(), want)
 		}

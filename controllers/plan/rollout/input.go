@@ -91,8 +91,9 @@ type Revision struct {
 	Deployed   bool
 	DeployedAt time.Time
 	Pods       bool
-	// Prepare, Promote and Discard are what is known of these actions in the state of now.
-	Prepare, Promote, Discard actions.State
+	// Prepare, Promote and Discard are what is known of these actions in the state of now; Verify, of a verification as
+	// Rollout asks for it.
+	Prepare, Promote, Discard, Verify actions.State
 	// Prepared is true where a prepare of it, however it is to run, went well or is under way; Discarding where a discard is,
 	// and Discarded where one went well. Promoting is true where a promote is under way.
 	Prepared, Promoting, Discarding, Discarded bool

@@ -135,6 +135,9 @@ func (d *decider) progress(r *Revision) *Say {
 			"%s, and its partition %s/%d stopped at position %s: %s. Readers go on with revision %s. Correct the spec, and it is built anew",
 			beside, p.Topic, p.Partition, p.Stopped.Position, strings.TrimRight(at(p.Stopped.Path, p.Stopped.Message), "."), active)
 	}
+	if d.unverified(r) && (d.ready(r) || r.Verify.Final()) {
+		return d.verifying(r)
+	}
 	if d.out.Wanted == r.Name && d.promotable(r) {
 		return d.promoting(r)
 	}
@@ -159,8 +162,36 @@ func (d *decider) progress(r *Revision) *Say {
 	return working(v1alpha1.ReasonBuilding, "%s: %s%s%s", beside, far(r.Progress), d.why(r.Name), d.breaks(r))
 }
 
+// verifying is a revision that could be shown, once it is known to be right.
+func (d *decider) verifying(r *Revision) *Say {
+	what := fmt.Sprintf("revision %s is ready beside %s, and is verified before readers move", r.Name, d.out.Active)
+	switch {
+	case r.Verify.Final():
+		s := from(r.Verify.Result, fmt.Sprintf("revision %s is not shown, since its verification failed", r.Name))
+		s.Message += fmt.Sprintf(". Readers go on with revision %s. %sCorrect the spec, or build anew with another replayToken; spec.rollout.activeRevision: %s shows it all the same",
+			d.out.Active, look(r), r.Name)
+		return s
+	case r.Verify.Failed():
+		return from(r.Verify.Result, what+", which is tried again")
+	case r.Verify.Hindered != nil:
+		return from(r.Verify.Hindered, what)
+	}
+	return working(v1alpha1.ReasonVerifying, "%s: rows are compared with the log%s", what, d.breaks(r))
+}
+
+// look says how to see the rows, which are in no status (Law 7).
+func look(r *Revision) string {
+	if r.Verify.Result.Reason == v1alpha1.ReasonVerificationNotPossible || r.Contract == nil {
+		return ""
+	}
+	return fmt.Sprintf("kubectl projection verify %s --revision %s shows the rows. ", r.Contract.Projection.Name, r.Name)
+}
+
 func (d *decider) promoting(r *Revision) *Say {
 	what := fmt.Sprintf("readers are being moved from revision %s to %s", d.out.Active, r.Name)
+	if d.Rollout.Verify != nil && r.Name == d.Rollout.ActiveRevision && !r.Verify.OK() && d.role(r) != RoleKept {
+		what += ", which spec.rollout.activeRevision names and which was not found right by a verification"
+	}
 	switch {
 	case r.Promote.Failed() && r.Promote.Result.Reason == reasonSuperseded:
 		// What it found instead comes with its result; where it does not, it is asked again.
@@ -392,6 +423,10 @@ func (d *decider) state(r *Revision) string {
 		return v1alpha1.RevisionSuspended
 	case !r.Prepare.OK() || !r.Deployed:
 		return v1alpha1.RevisionPreparing
+	case d.unverified(r) && r.Verify.Final():
+		return v1alpha1.RevisionUnverified
+	case d.unverified(r) && (d.ready(r) || r.Verify.Running != ""):
+		return v1alpha1.RevisionVerifying
 	case d.ready(r):
 		return v1alpha1.RevisionReady
 	}
@@ -406,8 +441,10 @@ func (d *decider) message(r *Revision) string {
 		return r.Discard.Hindered.Message
 	case role == RoleLeaving && (r.Deployed || r.Pods):
 		return "its projectors end first, then its tables are dropped"
-	case role == RoleLeaving || role == RoleActive:
+	case role == RoleLeaving:
 		return ""
+	case role == RoleActive:
+		return d.verified(r)
 	case d.queued(r):
 		return d.queue(r)
 	case r.Prepare.Failed():
@@ -416,5 +453,23 @@ func (d *decider) message(r *Revision) string {
 	if p := stopped(r.Progress); p != nil {
 		return fmt.Sprintf("partition %s/%d stopped at position %s: %s", p.Topic, p.Partition, p.Stopped.Position, at(p.Stopped.Path, p.Stopped.Message))
 	}
-	return r.Trouble
+	if r.Trouble != "" {
+		return r.Trouble
+	}
+	return d.verified(r)
+}
+
+// verified says what a verification found, "" where there was none.
+func (d *decider) verified(r *Revision) string {
+	switch {
+	case d.Rollout.Verify == nil || r.Verify.Result == nil:
+		return ""
+	case r.Verify.OK():
+		return "verified: " + r.Verify.Result.Message
+	case !r.Verify.Final():
+		return "it could not be verified yet: " + at(r.Verify.Result.Path, r.Verify.Result.Message)
+	case r.Name == d.out.Active:
+		return "readers see it although its verification failed: " + at(r.Verify.Result.Path, r.Verify.Result.Message)
+	}
+	return "its verification failed: " + at(r.Verify.Result.Path, r.Verify.Result.Message)
 }

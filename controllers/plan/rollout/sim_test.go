@@ -94,7 +94,12 @@ type sim struct {
 	running       map[string]bool
 	effects       map[int64]int
 	bad           []string
-	last          Decision
+	// wrong are the reasons for which verifications of versions fail, faults how many verifications meet a fault of the
+	// surroundings first; right are the inputs of those that went well.
+	wrong  map[string]string
+	faults int
+	right  map[string]bool
+	last   Decision
 	simReplays
 }
 
@@ -105,6 +110,7 @@ func newSim(s spec) *sim {
 		now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), spec: s, crash: -1,
 		records: map[string]*simRecord{}, deployments: map[string]*simDeployment{}, pods: map[string]int{}, build: map[string]int{},
 		running: map[string]bool{}, effects: map[int64]int{}, simReplays: simReplays{shown: map[string]bool{}},
+		wrong: map[string]string{}, right: map[string]bool{},
 	}
 }
 
@@ -174,9 +180,15 @@ func (s *sim) input() (Input, []*batchv1.Job) {
 			r.Progress = s.progress(name, d)
 		}
 		r.Run = InPlace(r.Contract, in.Newest)
-		for _, a := range []contract.Action{contract.ActionPrepare, contract.ActionPromote, contract.ActionDiscard} {
-			state := actions.Decide(actions.Question{Inputs: s.inputs(a, name, uid, in.Facts, lost), Keep: keep}, actions.Of(jobs, a, name), nil, s.now)
+		for _, a := range []contract.Action{contract.ActionPrepare, contract.ActionPromote, contract.ActionDiscard, contract.ActionVerify} {
+			if a == contract.ActionVerify && s.spec.rollout.Verify == nil {
+				continue
+			}
+			q := actions.Question{Inputs: s.inputs(a, name, uid, in.Facts, lost), Keep: keep, Final: a == contract.ActionVerify}
+			state := actions.Decide(q, actions.Of(jobs, a, name), nil, s.now)
 			switch a {
+			case contract.ActionVerify:
+				r.Verify = state
 			case contract.ActionPromote:
 				r.Promote = state
 			case contract.ActionDiscard:
@@ -212,6 +224,10 @@ func (s *sim) facts(jobs []batchv1.Job) (*contract.RevisionFacts, string, string
 func (s *sim) inputs(a contract.Action, name, uid string, facts *contract.RevisionFacts, lost string) string {
 	if a == contract.ActionPrepare {
 		return resources.Digest(16, uid, lost)
+	}
+	if a == contract.ActionVerify {
+		data, _ := json.Marshal(s.spec.rollout.Verify)
+		return resources.Digest(16, string(data), uid)
 	}
 	data, _ := json.Marshal(Switch(name, facts, s.spec.rollout))
 	return resources.Digest(16, string(data), uid)
@@ -265,10 +281,15 @@ func (s *sim) pass() {
 		if rec := s.records[r.Name]; r.Recorded && (rec.role != role || rec.asked != asked) {
 			s.write(func() { rec.role, rec.asked = role, asked })
 		}
-		for _, state := range []actions.State{r.Prepare, r.Promote, r.Discard} {
+		for _, state := range []actions.State{r.Prepare, r.Promote, r.Discard, r.Verify} {
 			for _, job := range state.Delete {
 				s.remove(job.Name)
 			}
+		}
+	}
+	for _, j := range slices.Clone(s.jobs) {
+		if len(actions.OfRevisions([]batchv1.Job{j.Job}, contract.ActionVerify, d.Cancel)) > 0 {
+			s.remove(j.Name)
 		}
 	}
 	s.start(in, d)
@@ -318,11 +339,14 @@ func (s *sim) start(in Input, d Decision) {
 		create = r.Promote.Create
 	case contract.ActionDiscard:
 		create = r.Discard.Create
+	case contract.ActionVerify:
+		create = r.Verify.Create
 	default:
 	}
 	if rec := s.records[r.Name]; rec != nil {
 		uid = rec.uid
 	}
+	s.checkVerified(d.Ask, uid)
 	var jobs []batchv1.Job
 	for _, j := range s.jobs {
 		jobs = append(jobs, j.Job)
@@ -349,6 +373,42 @@ func (s *sim) start(in Input, d Decision) {
 	s.write(func() { s.jobs = append(s.jobs, j) })
 }
 
+// checkVerified holds that nothing is shown unverified that was to be verified, and that no answer is asked for twice.
+func (s *sim) checkVerified(ask *Ask, uid string) {
+	if s.spec.rollout.Verify == nil {
+		return
+	}
+	inputs := s.inputs(contract.ActionVerify, ask.Revision, uid, nil, "")
+	f := s.book.Find(ask.Revision)
+	switch {
+	case ask.Action == contract.ActionPromote && ask.Revision != s.spec.rollout.ActiveRevision && f != nil && f.PromotedAt.IsZero() && !s.right[inputs]:
+		s.bad = append(s.bad, fmt.Sprintf("tick %d: %s is shown and was not found right", s.tick, s.version(ask.Revision)))
+	case ask.Action == contract.ActionVerify:
+		for _, j := range s.jobs {
+			var r contract.Result
+			if j.Annotations[resources.AnnotationInputs] == inputs && json.Unmarshal([]byte(j.Annotations[resources.AnnotationResult]), &r) == nil && !r.Retryable {
+				s.bad = append(s.bad, fmt.Sprintf("tick %d: %s is verified once more", s.tick, s.version(ask.Revision)))
+			}
+		}
+	}
+}
+
+// verified is what a verification finds.
+func (s *sim) verified(j *simJob, r *contract.Result) {
+	version := s.version(j.Labels[resources.LabelRevision])
+	switch reason := s.wrong[version]; {
+	case s.book.Find(j.Labels[resources.LabelRevision]) == nil:
+		r.OK, r.Reason, r.Message, r.Retryable = false, "RevisionMissing", "m", true
+	case s.faults > 0:
+		s.faults--
+		r.OK, r.Reason, r.Message, r.Retryable = false, "Unreachable", "m", true
+	case reason != "":
+		r.OK, r.Reason, r.Message = false, reason, "m"
+	default:
+		s.right[j.Annotations[resources.AnnotationInputs]] = true
+	}
+}
+
 // act is the store.
 func (s *sim) act(j *simJob) contract.Result {
 	a, name := contract.Action(j.Labels[resources.LabelAction]), j.Labels[resources.LabelRevision]
@@ -358,6 +418,9 @@ func (s *sim) act(j *simJob) contract.Result {
 	}
 	stale := j.s.Active != s.book.Active || j.s.Sequence != s.book.Sequence
 	switch f := s.book.Find(name); {
+	case a == contract.ActionVerify:
+		s.verified(j, &r)
+		return r
 	case a == contract.ActionPrepare:
 		if f == nil {
 			s.book.Revisions = append(s.book.Revisions, contract.RevisionFact{Revision: name})

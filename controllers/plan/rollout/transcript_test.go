@@ -15,6 +15,9 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile"
+	"github.com/projectionist-dev/projectionist/controllers/resources"
 )
 
 var update = flag.Bool("update", false, "write the golden transcripts anew")
@@ -87,6 +90,13 @@ func (x *transcript) name(revision string) string {
 		return "nothing"
 	}
 	return "what is gone"
+}
+
+// compileToken is the revision of a version that a replayToken asked for.
+func compileToken(version, token string) string {
+	c := contractOf(version)
+	compile.Rename(c, token)
+	return c.Revision
 }
 
 func (x *transcript) revision(version string) string { return contractOf(version).Revision }
@@ -318,6 +328,72 @@ func TestTranscripts(t *testing.T) {
 			x.run(4)
 			x.note("put back")
 			x.s.spec.version = "v1"
+			x.run(4)
+		},
+		"verified": func(x *transcript) {
+			x.run(4)
+			x.note("v2 is verified before readers move")
+			x.s.spec.rollout.Verify = &v1alpha1.Verify{Sample: "100%"}
+			x.s.spec.version = "v2"
+			x.run(20)
+			x.note("git revert after v1 is gone, and back while v2 is kept: what readers have seen is not verified again")
+			x.s.spec.version = "v1"
+			x.run(7)
+			x.s.spec.version = "v2"
+			x.run(4)
+		},
+		"verification-fails": func(x *transcript) {
+			x.s.spec.rollout.Verify = &v1alpha1.Verify{Sample: "100%"}
+			x.run(4)
+			x.note("v2 is not what the log says")
+			x.s.spec.version, x.s.wrong["v2"] = "v2", v1alpha1.ReasonVerificationFailed
+			x.run(40)
+			x.note("replayToken: again, and it fails once more; then v3, which does not meet an assertion")
+			x.s.spec.token = "again"
+			x.run(12)
+			x.s.spec.version, x.s.wrong["v3"] = "v3", v1alpha1.ReasonAssertionFailed
+			x.run(12)
+			x.note("activeRevision: v3 shows it all the same")
+			x.s.spec.rollout.ActiveRevision = compileToken("v3", "again")
+			x.run(4)
+		},
+		"verification-meets-a-fault": func(x *transcript) {
+			x.s.spec.rollout.Verify = &v1alpha1.Verify{Sample: "100%"}
+			x.run(4)
+			x.s.spec.version, x.s.faults = "v2", 2
+			x.run(14)
+		},
+		"verification-is-edited": func(x *transcript) {
+			x.s.spec.rollout.Verify = &v1alpha1.Verify{Sample: "100%"}
+			x.s.harm = func(j *simJob) {
+				if j.Labels[resources.LabelAction] == string(contract.ActionVerify) {
+					j.due += 4
+				}
+			}
+			x.run(4)
+			x.s.spec.version, x.s.wrong["v2"] = "v2", v1alpha1.ReasonAssertionFailed
+			x.run(6)
+			x.note("another sample while it is verified")
+			x.s.spec.rollout.Verify = &v1alpha1.Verify{Sample: "1%"}
+			x.run(8)
+			x.note("other assertions, which it meets")
+			x.s.spec.rollout.Verify = &v1alpha1.Verify{Sample: "1%", Assertions: []v1alpha1.Assertion{{Name: "a"}}}
+			delete(x.s.wrong, "v2")
+			x.run(5)
+			x.run(6)
+			x.s.spec.version = "v3"
+			x.run(6)
+			x.note("no verification any more, while one runs for v3")
+			x.s.spec.rollout.Verify = nil
+			x.run(4)
+		},
+		"verified-by-hand": func(x *transcript) {
+			x.s.spec.rollout.Verify, x.s.spec.rollout.Promotion = &v1alpha1.Verify{Sample: "100%"}, v1alpha1.PromotionManual
+			x.run(4)
+			x.s.spec.version = "v2"
+			x.run(8)
+			x.note("promotion: Automatic")
+			x.s.spec.rollout.Promotion = v1alpha1.PromotionAutomatic
 			x.run(4)
 		},
 		"deadline": func(x *transcript) {

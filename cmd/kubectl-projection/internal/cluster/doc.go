@@ -8,7 +8,8 @@
 //
 // Invariants: it writes nothing but spec fields of Projections, in patches that
 // hold these fields alone, and makes and deletes Replays; what is not asked for is not read, and a right that
-// the user lacks costs only what needs it (Forbidden). It never reads a Secret.
+// the user lacks costs only what needs it (Forbidden). Secrets are read by Mounts alone, by name and with the user's own
+// rights; none is written anywhere here.
 //
 // Neighbours: rollout and plan decide, status prints.
 package cluster

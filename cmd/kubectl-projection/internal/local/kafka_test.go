@@ -109,7 +109,7 @@ func compiled(t *testing.T, file string) *workspace.Compiled {
 		t.Fatal(err)
 	}
 	w := workspace.New(set)
-	c, err := w.Compile(w.Projections[0], cluster)
+	c, err := w.Compile(w.Projections[0], localCluster)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,8 +38,8 @@ type Options struct {
 }
 
 const (
-	// cluster is the part of an identity by which local runs own their tables.
-	cluster = "local"
+	// localCluster is the part of an identity by which local runs own their tables.
+	localCluster = "local"
 	// application is what databases and brokers show as the client's name.
 	application = "kubectl-projection"
 	// defaultStore is used where nothing names a store.
@@ -50,6 +50,8 @@ const (
 type plan struct {
 	o        Options
 	embedded bool
+	// deployed is true where a cluster says what the tables were built from.
+	deployed bool
 	// storeURL is empty where each projection has its ReadStore.
 	storeURL    string
 	projections []*workspace.Compiled
@@ -71,7 +73,7 @@ func newPlan(p *output.Printer, o Options) (*plan, error) {
 	}
 	out := &plan{o: o, embedded: o.Embedded || len(o.Events) > 0 || len(w.Brokers) == 0, databases: map[string]connect.Database{}}
 	for _, pr := range w.Projections {
-		c, err := w.Compile(pr, cluster)
+		c, err := w.Compile(pr, localCluster)
 		if err != nil {
 			return nil, err
 		}

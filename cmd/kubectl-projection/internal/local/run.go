@@ -180,7 +180,7 @@ func (r *runner) source(c *contract.Contract) (sources.Log, sources.Group, error
 		return nil, nil, err
 	}
 	// Another group than a cluster's: this run must not take partitions from it.
-	cfg.Group, cfg.ClientID = c.Group+"."+cluster, application
+	cfg.Group, cfg.ClientID = c.Group+"."+localCluster, application
 	log, err := kafka.NewLog(cfg)
 	if err != nil {
 		return nil, nil, err

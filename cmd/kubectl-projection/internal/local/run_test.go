@@ -154,7 +154,7 @@ func readFlights(t *testing.T, storeURL string) flights.Tables {
 	}
 	w := workspace.New(set)
 	for _, p := range w.Projections {
-		c, err := w.Compile(p, cluster)
+		c, err := w.Compile(p, localCluster)
 		if err != nil {
 			t.Fatal(err)
 		}

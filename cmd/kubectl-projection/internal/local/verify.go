@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/cluster"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/secrets"
@@ -37,6 +37,8 @@ type VerifyOptions struct {
 	// Files are files and directories of manifests, Projection one of several in them.
 	Files      []string
 	Projection string
+	// Deployed is a projection of a cluster, in place of Files.
+	Deployed *Deployed
 	// Store is the URL of a store, Broker a list of addresses in place of the EventBroker's.
 	Store, Broker string
 	// Secrets is a directory with a directory per Secret.
@@ -51,6 +53,13 @@ type VerifyOptions struct {
 	Limit int
 	// Repair makes the rows that differ anew from the log.
 	Repair bool
+}
+
+// Deployed is what a cluster says of a revision.
+type Deployed struct {
+	Projection *v1alpha1.Projection
+	Contract   *contract.Contract
+	Mounted    []cluster.Mounted
 }
 
 // MaxVerifyRows is how many rows verify holds in memory, unless it is told to hold all.
@@ -73,6 +82,9 @@ func Verify(ctx context.Context, p *output.Printer, o VerifyOptions) (err error)
 		return err
 	}
 	vo.Sample, vo.Differences = sample, o.Limit
+	if v := compile.Verification(pl.projections[0].Projection.Value); v != nil {
+		vo.Assertions = v.Assertions
+	}
 	if o.Repair {
 		vo.Differences = keyreplay.MaxKeys + 1
 	}
@@ -96,7 +108,8 @@ func Verify(ctx context.Context, p *output.Printer, o VerifyOptions) (err error)
 	if err := errors.Join(report.print(p), report.refused); err != nil {
 		return err
 	}
-	if !result.Equal() && report.Repaired == nil {
+	broken := slices.ContainsFunc(result.Assertions, func(a verify.Assertion) bool { return !a.Holds() })
+	if broken || !result.Equal() && report.Repaired == nil {
 		return output.ErrFound
 	}
 	return nil
@@ -139,12 +152,11 @@ func sampleBuckets(text string) (int, error) {
 	if text == "" {
 		return 0, nil
 	}
-	number, percent := strings.CutSuffix(text, "%")
-	share, err := strconv.ParseFloat(number, 64)
-	if err != nil || !percent || !(share > 0 && share <= 100) {
+	buckets, ok := contract.SampleBuckets(text)
+	if !ok || buckets == 0 {
 		return 0, fmt.Errorf("--sample %q is not a share of the keys: write it as 1%% or 0.5%%", text)
 	}
-	return int(math.Ceil(share / 100 * verify.Buckets)), nil
+	return buckets, nil
 }
 
 func advised(err error) error {
@@ -157,28 +169,20 @@ func advised(err error) error {
 
 // newVerifyPlan reads the manifests and the Secrets. The plan must be closed.
 func newVerifyPlan(p *output.Printer, o VerifyOptions) (*plan, error) {
-	set, err := manifests.Load(o.Files, p.In)
+	c, err := toVerify(p, o)
 	if err != nil {
 		return nil, err
 	}
-	w := workspace.New(set)
-	pr, err := theProjection(w, o.Projection)
-	if err != nil {
-		return nil, err
-	}
-	c, err := w.Compile(pr, cmp.Or(o.Cluster, cluster))
-	if err != nil {
-		return nil, err
-	}
-	owner := &c.Contract.Projection
-	owner.Namespace = cmp.Or(o.Namespace, owner.Namespace)
 	if o.Broker != "" {
 		// A stand-in says no more than the addresses, an EventBroker how to log in, too.
-		b := *c.Contract.Broker.Kafka
+		b := contract.KafkaBroker{}
+		if k := c.Contract.Broker.Kafka; k != nil {
+			b = *k
+		}
 		b.BootstrapServers = strings.Split(o.Broker, ",")
 		c.Contract.Broker.Kafka = &b
 	} else if !c.HasBroker {
-		return nil, fmt.Errorf("the EventBroker of Projection %s is not among the manifests: name its file with -f, too, or give --broker", pr.Name)
+		return nil, fmt.Errorf("the EventBroker of Projection %s is not among the manifests: name its file with -f, too, or give --broker", c.Projection.Name)
 	}
 	out := &plan{storeURL: o.Store, projections: []*workspace.Compiled{c}, databases: map[string]connect.Database{}}
 	if o.Store == "" && !c.HasStore {
@@ -190,12 +194,42 @@ func newVerifyPlan(p *output.Printer, o VerifyOptions) (*plan, error) {
 			return nil, fmt.Errorf("%s: %w", out.storeURL, err)
 		}
 	}
-	mounts, remove, err := secrets.Gather(secrets.Sources{Dir: o.Secrets, Manifests: o.Files, Environ: os.Environ()}, c.Contract)
+	from := secrets.Sources{Dir: o.Secrets, Manifests: o.Files, Environ: os.Environ()}
+	if o.Deployed != nil {
+		from.Mounted, out.deployed = o.Deployed.Mounted, true
+	}
+	mounts, remove, err := secrets.Gather(from, c.Contract)
 	if err != nil {
 		return nil, err
 	}
 	out.mounts, out.cleanup = mounts, append(out.cleanup, remove)
 	return out, nil
+}
+
+// toVerify is what is to be compared, from the manifests or from the cluster.
+func toVerify(p *output.Printer, o VerifyOptions) (*workspace.Compiled, error) {
+	if d := o.Deployed; d != nil {
+		return &workspace.Compiled{
+			Projection: manifests.Of[v1alpha1.Projection]{Object: &manifests.Object{Kind: "Projection", Namespace: d.Projection.Namespace, Name: d.Projection.Name}, Value: d.Projection},
+			Contract:   d.Contract, HasBroker: true, HasStore: true,
+		}, nil
+	}
+	set, err := manifests.Load(o.Files, p.In)
+	if err != nil {
+		return nil, err
+	}
+	w := workspace.New(set)
+	pr, err := theProjection(w, o.Projection)
+	if err != nil {
+		return nil, err
+	}
+	c, err := w.Compile(pr, cmp.Or(o.Cluster, localCluster))
+	if err != nil {
+		return nil, err
+	}
+	owner := &c.Contract.Projection
+	owner.Namespace = cmp.Or(o.Namespace, owner.Namespace)
+	return c, nil
 }
 
 // theProjection is the Projection of a name, or the only one.
@@ -230,14 +264,10 @@ func (p *plan) compared(ctx context.Context) (*verify.Options, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: rows cannot be compared in this store", p.storeName(one))
 	}
-	active, err := snapshotter.Active(ctx, c.Projection)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.storeName(one), whose(err))
-	}
-	made := c.Revision
-	if !compile.KeepIdentity(active, c) {
-		return nil, fmt.Errorf("the manifests are not what the tables were built from: readers see revision %s of %s, the manifests make revision %s; "+
-			"the handlers or topics were changed without a rebuild. Compare with the manifests of then, or rebuild", active.Revision, c.Projection.Name, made)
+	if !p.deployed {
+		if err := p.builtFrom(ctx, snapshotter); err != nil {
+			return nil, err
+		}
 	}
 	schemas, err := connect.Schemas(context.WithoutCancel(ctx), p.mounts, c.Broker)
 	if err != nil {
@@ -251,13 +281,23 @@ func (p *plan) compared(ctx context.Context) (*verify.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &verify.Options{Log: log, Store: snapshotter, Contract: c, Program: program, Arrival: map[string][]string{}}
-	for i, m := range compile.Explain(c) {
-		if c.Models[i].Order != "" {
-			out.Arrival[m.Name] = m.Arrival
-		}
+	return &verify.Options{Log: log, Store: snapshotter, Contract: c, Program: program, Arrival: compile.Arrival(c)}, nil
+}
+
+// builtFrom sees to it that the manifests are what the tables that readers see were built from.
+func (p *plan) builtFrom(ctx context.Context, snapshotter stores.Snapshotter) error {
+	one := p.projections[0]
+	c := one.Contract
+	active, err := snapshotter.Active(ctx, c.Projection)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.storeName(one), whose(err))
 	}
-	return out, nil
+	made := c.Revision
+	if !compile.KeepIdentity(active, c) {
+		return fmt.Errorf("the manifests are not what the tables were built from: readers see revision %s of %s, the manifests make revision %s; "+
+			"the handlers or topics were changed without a rebuild. Compare with the manifests of then, or rebuild", active.Revision, c.Projection.Name, made)
+	}
+	return nil
 }
 
 // log reads the topics, in no consumer group.

@@ -109,6 +109,50 @@ func TestVerifyScreens(t *testing.T) {
 	}
 }
 
+const assertions = `  rollout:
+    verify:
+      sample: 1%
+      assertions:
+      - {name: some, model: stock_level, row: row.on_hand > 3}
+      - {name: known, model: stock_level, row: row.sku != ''}
+      - {name: enough, model: stock_level, all: count > 3 && sum.on_hand >= 20}
+      - {name: few, model: stock_level, all: sum.on_hand < 20}
+`
+
+// The assertions of the manifests are tested, and so are those of a cluster's Projection, on the revision that it names.
+func TestVerifyAssertions(t *testing.T) {
+	v := newVerified(t)
+	spec := strings.Replace(v.spec, "  models:\n", assertions+"  models:\n", 1)
+	if spec == v.spec {
+		t.Fatal("nothing was replaced")
+	}
+	write(t, v.dir+"/asserting.yaml", spec)
+	screen, err := v.verify(func(o *VerifyOptions) { o.Files = []string{v.dir + "/asserting.yaml"} }, output.Text)
+	if !errors.Is(err, output.ErrFound) {
+		t.Errorf("error %v, want one that gives exit code 1", err)
+	}
+	goldentest.Equal(t, "testdata/verify-assertions.golden", screen)
+
+	c := compiled(t, v.dir+"/asserting.yaml")
+	deployed := func(o *VerifyOptions) {
+		o.Files, o.Deployed = nil, &Deployed{Projection: c.Projection.Value, Contract: c.Contract}
+	}
+	again, err := v.verify(deployed, output.JSON)
+	var r VerifyReport
+	if bad := json.Unmarshal([]byte(again), &r); bad != nil || !errors.Is(err, output.ErrFound) || len(r.Assertions) != 4 {
+		t.Fatalf("%v, %v\n%s", err, bad, again)
+	}
+	if a := r.Assertions[0]; !r.Equal || a.Holds || a.Broken == 0 || len(a.Rows) != int(a.Broken) || a.Rows[0]["sku"] == nil || r.Assertions[2].Values["count"] != "4" {
+		t.Errorf("%+v", r)
+	}
+	// A cluster says what the tables were built from: nobody else is asked.
+	other := *c.Contract
+	other.Revision = "0123456789"
+	if screen, err := v.verify(func(o *VerifyOptions) { deployed(o); o.Deployed.Contract = &other }, output.Text); err == nil || errors.Is(err, output.ErrFound) {
+		t.Errorf("a revision without tables: %v\n%s", err, screen)
+	}
+}
+
 func TestVerifyRefused(t *testing.T) {
 	v := newVerified(t)
 	changed := func(o *VerifyOptions) {

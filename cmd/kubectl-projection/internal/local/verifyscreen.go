@@ -29,6 +29,8 @@ type VerifyReport struct {
 	Events        int64               `json:"events"`
 	Seconds       float64             `json:"seconds"`
 	Models        []VerifyModelReport `json:"models"`
+	// Assertions are those of rollout.verify.
+	Assertions []AssertionReport `json:"assertions,omitempty"`
 	// Repaired is what was done about the rows that differed.
 	Repaired *ReplayedReport `json:"repaired,omitempty"`
 
@@ -103,6 +105,7 @@ func newVerifyReport(p *plan, c *contract.Contract, r *verify.Result, took time.
 		}
 		out.Models = append(out.Models, mr)
 	}
+	out.Assertions = assertionsOf(out.Models, r.Assertions)
 	return out, nil
 }
 
@@ -157,6 +160,15 @@ func (r *VerifyReport) print(p *output.Printer) error {
 			state = p.Paint(output.Red, "1 of "+count(compared, "row")+" differs")
 		}
 	}
+	broken := 0
+	for i := range r.Assertions {
+		if !r.Assertions[i].Holds {
+			broken++
+		}
+	}
+	if broken > 0 {
+		state += ", " + p.Paint(output.Red, fmt.Sprintf("%d of %s broken", broken, count(int64(len(r.Assertions)), "assertion")))
+	}
 	p.Printf("%s   %s   revision %s, %s in %.1f s\n", r.Projection, state, r.Revision, count(r.Events, "event"), r.Seconds)
 	where := "at " + placesText(r.Positions)
 	if r.ComparedAgain != nil {
@@ -169,6 +181,12 @@ func (r *VerifyReport) print(p *output.Printer) error {
 	p.Printf("%s compared %s\n", share, where)
 	for i := range r.Models {
 		r.Models[i].print(p)
+	}
+	if len(r.Assertions) > 0 {
+		p.Printf("\nassertions\n")
+	}
+	for i := range r.Assertions {
+		r.Assertions[i].print(p)
 	}
 	switch {
 	case r.Repaired != nil:

@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -111,6 +112,12 @@ var near = []string{"", "0", "<100", "<1k"}
 
 func warnings(p *v1alpha1.Projection, r *v1alpha1.RevisionStatus) []string {
 	var out []string
+	switch r.State {
+	case v1alpha1.RevisionVerifying:
+		out = append(out, fmt.Sprintf("revision %s is being verified, and is shown without waiting for what comes of it", r.Name))
+	case v1alpha1.RevisionUnverified:
+		out = append(out, fmt.Sprintf("revision %s is shown although %s", r.Name, cmp.Or(r.Message, "its verification failed")))
+	}
 	if !slices.Contains(near, r.Lag) && !slices.Contains(p.Spec.Rollout.Allow, v1alpha1.ConsentStaleRevision) {
 		out = append(out, fmt.Sprintf("revision %s is behind (lag %s): it is not shown before it has reached what readers see now, "+
 			"unless rollout.allow has StaleRevision, with which they go back in time", r.Name, r.Lag))
@@ -143,7 +150,7 @@ func lookUp(p *v1alpha1.Projection, name string) (*v1alpha1.RevisionStatus, erro
 // movable fails where readers cannot be moved to a revision now.
 func movable(p *v1alpha1.Projection, r *v1alpha1.RevisionStatus) error {
 	switch r.State {
-	case v1alpha1.RevisionReady, v1alpha1.RevisionKept:
+	case v1alpha1.RevisionReady, v1alpha1.RevisionKept, v1alpha1.RevisionVerifying, v1alpha1.RevisionUnverified:
 		if r.Name != p.Status.ActiveRevision {
 			return nil
 		}

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package secrets gathers the Secrets and ConfigMaps that manifests refer to, on
-// the machine of a user: from a directory, from manifests and from the environment.
+// the machine of a user: from a directory, from a cluster, from manifests and from the environment.
 //
 // Invariants: what is gathered lies in a directory that only the user can read and
 // that is removed at the end; the environment wins over manifests, and these over
@@ -24,6 +24,7 @@ import (
 
 	k8syaml "sigs.k8s.io/yaml"
 
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/cluster"
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/credentials"
 )
@@ -34,6 +35,8 @@ type Sources struct {
 	Dir string
 	// Manifests are files and directories with Secrets and ConfigMaps among others.
 	Manifests []string
+	// Mounted are Secrets and ConfigMaps as they are; manifests win over them.
+	Mounted []cluster.Mounted
 	// Environ has the variables, as os.Environ gives them.
 	Environ []string
 }
@@ -58,13 +61,24 @@ func (s Sources) gather(m credentials.Mounts, contracts []*contract.Contract) er
 			return fmt.Errorf("--secrets: %w", err)
 		}
 	}
+	for _, o := range s.Mounted {
+		to := m.ConfigMaps
+		if o.Secret {
+			to = m.Secrets
+		}
+		for key, data := range o.Data {
+			if err := put(to, o.Name, key, data); err != nil {
+				return err
+			}
+		}
+	}
 	for _, path := range s.Manifests {
 		if err := manifests(path, m); err != nil {
 			return err
 		}
 	}
 	for _, c := range contracts {
-		for _, name := range names(c) {
+		for _, name := range Names(c) {
 			if err := environment(s.Environ, name, m); err != nil {
 				return err
 			}
@@ -170,8 +184,28 @@ func (o *object) put(m credentials.Mounts) error {
 	return nil
 }
 
-// names are the Secrets that a contract refers to.
-func names(c *contract.Contract) []string {
+// ConfigMaps are those that a contract refers to.
+func ConfigMaps(c *contract.Contract) []string {
+	var out []string
+	ca := func(t *contract.TLS) {
+		if t != nil && t.CA != nil && t.CA.ConfigMap != "" {
+			out = append(out, t.CA.ConfigMap)
+		}
+	}
+	if k := c.Broker.Kafka; k != nil {
+		ca(k.TLS)
+	}
+	if r := c.Broker.Registry; r != nil {
+		ca(r.TLS)
+	}
+	if p := c.Store.Postgres; p != nil {
+		ca(p.TLS)
+	}
+	return out
+}
+
+// Names are the Secrets that a contract refers to.
+func Names(c *contract.Contract) []string {
 	var out []string
 	ref := func(r *contract.SecretRef) {
 		if r != nil && r.Name != "" {
