@@ -329,7 +329,7 @@ func TestConnections(t *testing.T) {
 		t.Helper()
 		s := &v1alpha1.ReadStore{}
 		w.must(w.c.Get(w.ctx, client.ObjectKey{Namespace: w.ns, Name: "reads"}, s))
-		s.Spec.MaxConnections = &n
+		s.Spec.MaxConnections = n
 		w.must(w.c.Update(w.ctx, s))
 		w.settle()
 	}

@@ -218,7 +218,7 @@ func (r *ProjectionReconciler) actOn(ctx context.Context, w *world) error {
 					deadline = int64(q.Verify.DeadlineSeconds) + verifyGrace
 				}
 				job := r.projectionJob(p, q.Request, v, q.inputs, c, deadline)
-				job.Asked = rollout.Asked(w.known(), w.Rollout.Ask, w.Facts)
+				job.Asked = rollout.Asked(rollout.Ask{Action: a, Revision: v.Name}, w.known(), w.jobs)
 				return job
 			}); err != nil {
 				return err

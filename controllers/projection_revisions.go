@@ -441,8 +441,10 @@ func (w *world) number() int64 {
 // nil where it says so.
 func standing(w *world, v *revision) (client.Patch, error) {
 	role, marks := w.Rollout.Roles[v.Name], map[string]any{}
-	if ask := w.Rollout.Ask; ask != nil && *ask == (rollout.Ask{Action: contract.ActionPromote, Revision: v.Name}) && v.Asked != w.Facts.Sequence+1 {
-		marks[resources.AnnotationAsked] = strconv.FormatInt(w.Facts.Sequence+1, 10)
+	if ask := w.Rollout.Ask; ask != nil && *ask == (rollout.Ask{Action: contract.ActionPromote, Revision: v.Name}) {
+		if n := rollout.NextPromote(v.Name, w.known(), w.jobs); n != v.Asked {
+			marks[resources.AnnotationAsked] = strconv.FormatInt(n, 10)
+		}
 	}
 	if role == v.Role && len(marks) == 0 {
 		return nil, nil

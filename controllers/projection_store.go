@@ -90,11 +90,11 @@ func (r *ProjectionReconciler) ahead(ctx context.Context, w *world) (int, error)
 // connections counts what the store's projections take of its connections, where that has a limit. While a revision
 // waits, it counts from the API server those that were asked for before, too: of two that would exceed it together, one waits.
 func (r *ProjectionReconciler) connections(ctx context.Context, w *world) (rollout.Connections, error) {
-	if w.Store == nil || w.Store.Spec.MaxConnections == nil {
+	if w.Store == nil || w.Store.Spec.MaxConnections == 0 {
 		return rollout.Connections{}, nil
 	}
 	p := w.Projection
-	out := rollout.Connections{Limit: *w.Store.Spec.MaxConnections}
+	out := rollout.Connections{Limit: w.Store.Spec.MaxConnections}
 	reader := client.Reader(r.Client)
 	mine := w.next(rollout.RoleCandidate, "")
 	if mine != nil {
@@ -151,6 +151,6 @@ func (r *ProjectionReconciler) connections(ctx context.Context, w *world) (rollo
 			out.Verified++
 		}
 	}
-	out.Projections = int32(len(projections)) //nolint:gosec // as many as a namespace has
+	out.Projections = int32(len(projections))
 	return out, nil
 }

@@ -44,7 +44,7 @@ func ownerOfCandidate(name string) *v1alpha1.Projection {
 func connections(t *testing.T, c client.Client, o *appsv1.ControllerRevision, name string) rollout.Connections {
 	t.Helper()
 	r := &ProjectionReconciler{Base: Base{Live: c, Client: c}}
-	w := &world{Observation: plan.Observation{Projection: ownerOfCandidate(name), Store: &v1alpha1.ReadStore{Spec: v1alpha1.ReadStoreSpec{MaxConnections: ptr.To[int32](20)}}}}
+	w := &world{Observation: plan.Observation{Projection: ownerOfCandidate(name), Store: &v1alpha1.ReadStore{Spec: v1alpha1.ReadStoreSpec{MaxConnections: 20}}}}
 	if o != nil {
 		w.revisions = []*revision{{record: o, Revision: rollout.Revision{Name: "0123456789", Recorded: true, Role: rollout.Role(o.Labels[resources.LabelRole])}}}
 	}

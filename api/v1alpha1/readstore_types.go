@@ -26,7 +26,7 @@ type ReadStoreSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	// +optional
-	MaxConnections *int32 `json:"maxConnections,omitempty"`
+	MaxConnections int32 `json:"maxConnections,omitempty"`
 }
 
 // PostgresStore says how to reach a PostgreSQL database and where in it read models live.

@@ -240,7 +240,7 @@ type Replay struct {
 	// status is what the operator last learnt; it is written by the operator alone.
 	// +kubebuilder:default={"observedGeneration":-1}
 	// +optional
-	Status ReplayStatus `json:"status,omitzero"`
+	Status ReplayStatus `json:"status,omitzero"` //nolint:kubeapilinter // it takes the inlined BuildProgress for a field without a name
 }
 
 // ReplayList is a list of Replays.

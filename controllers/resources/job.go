@@ -42,7 +42,7 @@ type Job struct {
 	Projection string
 	// Revision is the one that the action is about, Incarnation the UID of its ControllerRevision; empty where there is none.
 	Revision, Incarnation string
-	// Asked is the highest sequence that a promote was asked to bring; 0: none.
+	// Asked is the highest number of a promote that was asked for; 0: none.
 	Asked int64
 }
 

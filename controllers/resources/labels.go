@@ -49,10 +49,10 @@ const (
 	// AnnotationReplay the name of the Replay that asked for it.
 	AnnotationAttempts = contract.AnnotationAttempts
 	AnnotationReplay   = "projectionist.dev/replay"
-	// AnnotationAsked on ControllerRevisions is the sequence that a promote of the revision would bring, written down before
-	// it is asked for; on Jobs, the highest that was written down when they were made. An answer of a Job that did not know
+	// AnnotationAsked on ControllerRevisions is the number of the last promote of the revision, written down before it is
+	// asked for; on Jobs, the highest that was written down when they were made. An answer of a Job that did not know
 	// of the promote does not say what readers see.
-	AnnotationAsked = "projectionist.dev/asked-sequence"
+	AnnotationAsked = "projectionist.dev/asked-promote"
 
 	// ComponentProjector and ComponentAction are values of LabelComponent.
 	ComponentProjector = contract.ComponentProjector

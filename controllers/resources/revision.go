@@ -69,8 +69,8 @@ func (r Revision) Build() (*appsv1.ControllerRevision, error) {
 
 // Asked reads AnnotationAsked of a ControllerRevision or Job, 0 where there is none.
 func Asked(o metav1.Object) int64 {
-	sequence, _ := strconv.ParseInt(o.GetAnnotations()[AnnotationAsked], 10, 64)
-	return sequence
+	number, _ := strconv.ParseInt(o.GetAnnotations()[AnnotationAsked], 10, 64)
+	return number
 }
 
 // Recorded reads what a ControllerRevision was built from: its Contract, Attempts and Replay.

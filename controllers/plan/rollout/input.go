@@ -85,7 +85,7 @@ type Revision struct {
 	Attempts  []string
 	// Replay is the name of the Replay that asked for it, empty where none did.
 	Replay string
-	// Asked is the sequence that the last promote of it would bring, written down before that was asked for; 0: none was.
+	// Asked is the number of the last promote of it, written down before that was asked for (NextPromote); 0: none was.
 	Asked int64
 	// Deployed is true where it has a Deployment, made at DeployedAt; Pods, where a pod of it, or of an action on it, still runs.
 	Deployed   bool
@@ -149,7 +149,7 @@ func Known(given []string, facts *contract.RevisionFacts) []string {
 	return out
 }
 
-// Outdated says which sequence may be reached although the facts, told by the Job named, speak of a lower one; "" if none.
+// Outdated says which promote may have taken effect although the facts, told by the Job named, do not know of it; "" if none.
 // A promote is written down before it is asked for: where its Job is gone, somebody has deleted it, and only a Job that
 // was made since can tell what came of it. That may be less than what was written down, as with a database set back.
 func Outdated(facts *contract.RevisionFacts, name string, jobs []batchv1.Job, revisions []Revision) string {
@@ -157,27 +157,46 @@ func Outdated(facts *contract.RevisionFacts, name string, jobs []batchv1.Job, re
 	if facts == nil || i < 0 {
 		return ""
 	}
-	newest := max(facts.Sequence, resources.Asked(&jobs[i]))
+	knows := resources.Asked(&jobs[i])
 	for i := range revisions {
 		r := &revisions[i]
 		there := slices.ContainsFunc(actions.Of(jobs, contract.ActionPromote, r.Name), func(j batchv1.Job) bool {
 			return j.DeletionTimestamp.IsZero() && resources.Asked(&j) >= r.Asked
 		})
-		if r.Asked > newest && !there {
-			return fmt.Sprintf("sequence %d", r.Asked)
+		if r.Asked > knows && !there {
+			return fmt.Sprintf("promote %d", r.Asked)
 		}
 	}
 	return ""
 }
 
-// Asked is the highest sequence that is written down, or will be before what is asked for is made.
-func Asked(revisions []Revision, ask *Ask, facts *contract.RevisionFacts) int64 {
+// NextPromote numbers a promote of a revision that is asked for now. One number stands for one Job: a Job that was made
+// between two promotes to the same sequence knows of the first, and not of the second. A number that was written
+// down and has no Job yet is taken again, so that an API server that refuses the Job sees one write and no more.
+func NextPromote(revision string, revisions []Revision, jobs []batchv1.Job) int64 {
+	own, highest, used := int64(0), int64(0), int64(0)
+	for i := range revisions {
+		if highest = max(highest, revisions[i].Asked); revisions[i].Name == revision {
+			own = revisions[i].Asked
+		}
+	}
+	for i := range jobs {
+		used = max(used, resources.Asked(&jobs[i]))
+	}
+	if own > used && own == highest {
+		return own
+	}
+	return max(highest, used) + 1
+}
+
+// Asked is the highest number of a promote that a Job for what is asked for now knows of.
+func Asked(ask Ask, revisions []Revision, jobs []batchv1.Job) int64 {
+	if ask.Action == contract.ActionPromote {
+		return NextPromote(ask.Revision, revisions, jobs)
+	}
 	out := int64(0)
 	for i := range revisions {
 		out = max(out, revisions[i].Asked)
-	}
-	if ask != nil && ask.Action == contract.ActionPromote && facts != nil {
-		out = max(out, facts.Sequence+1)
 	}
 	return out
 }

@@ -276,7 +276,7 @@ func (s *sim) pass() {
 		r := &in.Revisions[i]
 		role, asked := d.Roles[r.Name], r.Asked
 		if d.Ask != nil && *d.Ask == (Ask{contract.ActionPromote, r.Name}) {
-			asked = in.Facts.Sequence + 1
+			asked = NextPromote(r.Name, in.Revisions, s.batch())
 		}
 		if rec := s.records[r.Name]; r.Recorded && (rec.role != role || rec.asked != asked) {
 			s.write(func() { rec.role, rec.asked = role, asked })
@@ -326,6 +326,14 @@ func (s *sim) remove(name string) {
 	s.write(func() { s.jobs = slices.DeleteFunc(s.jobs, func(j *simJob) bool { return j.Name == name }) })
 }
 
+func (s *sim) batch() []batchv1.Job {
+	var jobs []batchv1.Job
+	for _, j := range s.jobs {
+		jobs = append(jobs, j.Job)
+	}
+	return jobs
+}
+
 // start makes the Job that was asked for.
 func (s *sim) start(in Input, d Decision) {
 	if d.Ask == nil {
@@ -347,11 +355,7 @@ func (s *sim) start(in Input, d Decision) {
 		uid = rec.uid
 	}
 	s.checkVerified(d.Ask, uid)
-	var jobs []batchv1.Job
-	for _, j := range s.jobs {
-		jobs = append(jobs, j.Job)
-	}
-	_, _, lost := s.facts(jobs)
+	_, _, lost := s.facts(s.batch())
 	inputs := s.inputs(d.Ask.Action, r.Name, uid, in.Facts, lost)
 	name := fmt.Sprintf("%s-%s-%s-%d", d.Ask.Action, r.Name, inputs, create.Sequence)
 	if slices.ContainsFunc(s.jobs, func(j *simJob) bool { return j.Name == name }) {
@@ -364,7 +368,7 @@ func (s *sim) start(in Input, d Decision) {
 		Annotations: map[string]string{
 			resources.AnnotationInputs: inputs, resources.AnnotationIncarnation: uid,
 			resources.AnnotationSequence: fmt.Sprint(create.Sequence), resources.AnnotationAttempt: fmt.Sprint(create.Attempt),
-			resources.AnnotationAsked: fmt.Sprint(Asked(in.Revisions, d.Ask, in.Facts)),
+			resources.AnnotationAsked: fmt.Sprint(Asked(*d.Ask, in.Revisions, s.batch())),
 		},
 	}}
 	if s.harm != nil {

@@ -56,9 +56,10 @@ func TestProjectorSeesThatTheDatabaseWentBack(t *testing.T) {
 	}()
 	until := func(position, n string) {
 		t.Helper()
-		limit, got := time.After(time.Minute), ""
+		limit := time.After(time.Minute)
 		for {
-			if got = w.text("SELECT next_position || ' ' || coalesce((SELECT n FROM shop.tally), 0) FROM projectionist.positions"); got == position+" "+n {
+			got := w.text("SELECT next_position || ' ' || coalesce((SELECT n FROM shop.tally), 0) FROM projectionist.positions")
+			if got == position+" "+n {
 				return
 			}
 			select {
