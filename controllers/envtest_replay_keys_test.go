@@ -67,7 +67,7 @@ func TestReplayKeys(t *testing.T) {
 	if len(*seen) != 1 || (*seen)[0].Replay.Model != "totals" || !slices.Equal((*seen)[0].Replay.Keys, r.Spec.Keys.Values) {
 		t.Fatalf("asked %+v", *seen)
 	}
-	seen = w.answer(nil)
+	w.answer(nil)
 	w.now = w.now.Add(5 * time.Second)
 	w.settle()
 	w.says("some", "Running", v1alpha1.ReasonReplayingKeys)

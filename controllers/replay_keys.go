@@ -28,7 +28,7 @@ func keysRequest(o *v1alpha1.Replay) contract.Request {
 	}
 }
 
-// mounted is what the projectors of a revision run, and Inputs what a Job for it is told by.
+// mounted is what the projectors of a revision run, incarnation the UID of their Deployment, and inputs what a Job for it is told by.
 type mounted struct {
 	contract                       *contract.Contract
 	configMap, incarnation, inputs string
@@ -73,23 +73,31 @@ func (r *ReplayReconciler) mounted(ctx context.Context, p *v1alpha1.Projection) 
 	if p == nil || p.Status.ActiveRevision == "" {
 		return nil, nil
 	}
-	key := client.ObjectKey{Namespace: p.Namespace, Name: resources.RevisionName(resources.Bounded(p.Name), p.Status.ActiveRevision)}
 	var d appsv1.Deployment
-	var record appsv1.ControllerRevision
+	key := client.ObjectKey{Namespace: p.Namespace, Name: resources.RevisionName(resources.Bounded(p.Name), p.Status.ActiveRevision)}
+	if found, err := r.own(ctx, p, key, &d); err != nil || !found {
+		return nil, err
+	}
 	var m corev1.ConfigMap
-	for _, o := range []client.Object{&d, &record, &m} {
-		if o == &m {
-			key.Name = resources.ContractOf(&d.Spec.Template.Spec)
-		}
-		if err := r.Client.Get(ctx, key, o); err != nil || !metav1.IsControlledBy(o, p) || !o.GetDeletionTimestamp().IsZero() {
-			return nil, client.IgnoreNotFound(err)
-		}
+	key.Name = resources.ContractOf(&d.Spec.Template.Spec)
+	if found, err := r.own(ctx, p, key, &m); err != nil || !found {
+		return nil, err
 	}
 	c := new(contract.Contract)
-	if json.Unmarshal([]byte(m.Data[resources.ContractKey]), c) != nil || c.Revision != p.Status.ActiveRevision {
-		return nil, nil
+	// One that cannot be read is written anew by the Projection's reconciler.
+	if err := json.Unmarshal([]byte(m.Data[resources.ContractKey]), c); err != nil || c.Revision != p.Status.ActiveRevision {
+		return nil, nil //nolint:nilerr // see above
 	}
-	return &mounted{contract: c, configMap: m.Name, incarnation: string(record.UID)}, nil
+	return &mounted{contract: c, configMap: m.Name, incarnation: string(d.UID)}, nil
+}
+
+// own reads an object of a Projection, and reports whether it is there.
+func (r *ReplayReconciler) own(ctx context.Context, p *v1alpha1.Projection, key client.ObjectKey, o client.Object) (bool, error) {
+	if key.Name == "" {
+		return false, nil
+	}
+	err := r.Client.Get(ctx, key, o)
+	return err == nil && metav1.IsControlledBy(o, p) && o.GetDeletionTimestamp().IsZero(), client.IgnoreNotFound(err)
 }
 
 // replayKeys carries out what was decided of a Replay of some keys, and decides again where the API server refuses that.
@@ -116,7 +124,7 @@ func (r *ReplayReconciler) replayKeys(ctx context.Context, in replay.Input, m *m
 		return resources.Job{
 			Owner: ownerOf(o, "Replay"), Request: request, Image: r.Options.ProjectorImage, PullPolicy: r.Options.PullPolicy,
 			Inputs: m.inputs, Attempt: c.Attempt, LastGood: c.LastGood, DeadlineSeconds: replayKeysDeadline,
-			Projector: in.Projection.Spec.Projector, Projection: resources.Bounded(in.Projection.Name), Revision: m.contract.Revision, Incarnation: m.incarnation,
+			Projector: in.Projection.Spec.Projector, Projection: resources.Bounded(in.Projection.Name), Revision: m.contract.Revision,
 			// A projector's rights are enough.
 			ContractConfigMap: m.configMap, Mounts: resources.Mounts{}.Add(&m.contract.Broker, &m.contract.Store, false),
 		}
