@@ -55,7 +55,10 @@ type Request struct {
 	Replay *KeyReplay `json:"replay,omitempty"`
 }
 
-// Limits of a KeyReplay: a request travels in an environment variable, of which Linux takes 128 KiB.
+// MaxRequestBytes bounds a Request's JSON: it travels in an environment variable, of which Linux takes 128 KiB with its name.
+const MaxRequestBytes = 128<<10 - 1<<10
+
+// Limits of a KeyReplay. Its JSON may be longer than its keys, and is bounded by MaxRequestBytes as well.
 const (
 	MaxReplayKeys     = 1000
 	MaxReplayKeyBytes = 64 << 10

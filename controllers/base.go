@@ -71,6 +71,10 @@ var deadlines = map[contract.Action]int64{
 // verifyGrace is what a verify Job has beyond its own deadline, so that it can say that it was too late. Unit: seconds.
 const verifyGrace = 120
 
+// replayKeysDeadline bounds the Job of a Replay of some keys, which reads the whole log; where nothing comes of that, it ends
+// itself. Unit: seconds.
+const replayKeysDeadline = 24 * 3600
+
 // repeat is when a good probe is repeated: hourly, spread by the owner's UID.
 func repeat(uid types.UID) time.Duration {
 	h := fnv.New32a()
@@ -84,6 +88,11 @@ func (b *Base) ask(ctx context.Context, owner client.Object, action contract.Act
 	if err != nil {
 		return actions.State{}, err
 	}
+	return b.askOf(ctx, owner, action, q, jobs)
+}
+
+// askOf is ask where the Jobs are known.
+func (b *Base) askOf(ctx context.Context, owner client.Object, action contract.Action, q actions.Question, jobs []client.Object) (actions.State, error) {
 	own := make([]batchv1.Job, 0, len(jobs))
 	reader := client.Reader(b.Client)
 	for _, o := range jobs {

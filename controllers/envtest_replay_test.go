@@ -333,6 +333,40 @@ func TestReplayDeletedMidway(t *testing.T) {
 	}
 }
 
+// What a Replay builds is verified as the Projection says before readers see it.
+func TestReplayIsVerified(t *testing.T) {
+	w := newWorld(t)
+	a := w.running().Status.ActiveRevision
+	w.change(func(p *v1alpha1.Projection) {
+		p.Spec.Rollout.Verify = &v1alpha1.Verify{Sample: "1%", Assertions: []v1alpha1.Assertion{{Name: "few", Model: "totals", All: "count < 3"}}, DeadlineSeconds: 600}
+	})
+	no := &contract.Result{Reason: "AssertionFailed", Path: "spec.rollout.verify.assertions[few]", Message: "assertion few: totals with its 9 rows does not meet it"}
+	answer, asked := no, 0
+	w.results = func(q contract.Request) *contract.Result {
+		if q.Action != contract.ActionVerify {
+			return goodResult(q)
+		}
+		asked++
+		out := *answer
+		return &out
+	}
+	w.settle()
+	w.ask("one", nil)
+	w.settle()
+	if m := w.says("one", "Stalled", v1alpha1.ReasonAssertionFailed); !strings.Contains(m, "assertion few") || asked != 1 || w.serves() != a {
+		t.Errorf("asked %d times, message %s", asked, m)
+	}
+	w.must(w.c.Delete(w.ctx, w.replayNamed("one")))
+	answer = &contract.Result{OK: true, Message: "1% of the rows are right"}
+	w.settle()
+	w.ask("two", nil)
+	w.settle()
+	w.says("two", "Complete", v1alpha1.ReasonComplete)
+	if b := w.projection().Status.ActiveRevision; asked != 2 || b == a || w.serves() != b {
+		t.Errorf("asked %d times, readers see %s", asked, w.serves())
+	}
+}
+
 // A Replay is refused before anything is made where events are gone.
 func TestReplayRefused(t *testing.T) {
 	w := newWorld(t)

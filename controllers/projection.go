@@ -100,6 +100,8 @@ type world struct {
 	// learnt from any more.
 	factsJob, lost string
 	orphans        []*batchv1.Job
+	// mounts are the ConfigMaps that pods have a contract from, whoever made them: those of Replays of some keys, too.
+	mounts map[string]bool
 }
 
 // apply makes what is desired, in the order in which it is needed: what a
@@ -384,9 +386,12 @@ func (r *ProjectionReconciler) desired(w *world, running *resources.Projector, k
 	}
 }
 
-// mayBeMounted reports whether a pod may need an old contract: while a roll-out
+// mayBeMounted reports whether a pod may need an old contract: one that is there does, and others may while a roll-out
 // goes on, or, before anything is seen to run, while it is young.
 func mayBeMounted(w *world, child client.Object) bool {
+	if w.mounts[child.GetName()] {
+		return true
+	}
 	v := w.revision(child.GetLabels()[resources.LabelRevision])
 	if v == nil || w.Rollout.Roles[v.Name] == rollout.RoleLeaving {
 		return false

@@ -294,10 +294,14 @@ func (r *ProjectionReconciler) observeProgress(ctx context.Context, w *world) er
 	if err := r.Client.List(ctx, &sets, in, match); err != nil {
 		return err
 	}
+	w.mounts = map[string]bool{}
 	for _, v := range w.revisions {
 		for i := range pods.Items {
 			pod := &pods.Items[i]
 			ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+			if name := resources.ContractOf(&pod.Spec); name != "" && !ended {
+				w.mounts[name] = true
+			}
 			if pod.Labels[resources.LabelRevision] == v.Name && !ended && pod.Labels[resources.LabelAction] != string(contract.ActionDiscard) {
 				v.Pods = true
 			}

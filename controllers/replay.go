@@ -9,6 +9,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,34 +49,49 @@ func (r *ReplayReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		r.lags.forget(req.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	in, err := r.observe(ctx, o)
+	in, m, err := r.observe(ctx, o)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	d := replay.Decide(in)
+	if replay.OfKeys(o) {
+		if d, err = r.replayKeys(ctx, in, m, d); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
 	if gone, err := r.apply(ctx, o, d); err != nil || gone {
 		return ctrl.Result{}, unlessTerminating(err)
 	}
 	return r.report(ctx, o, d)
 }
 
-// observe reads all that a decision about a Replay needs.
-func (r *ReplayReconciler) observe(ctx context.Context, o *v1alpha1.Replay) (replay.Input, error) {
-	in := replay.Input{Now: r.Now(), Replay: o}
+// observe reads all that a decision about a Replay needs; of one of some keys, also what its Job would mount.
+func (r *ReplayReconciler) observe(ctx context.Context, o *v1alpha1.Replay) (in replay.Input, m *mounted, err error) {
+	in = replay.Input{Now: r.Now(), Replay: o}
 	if replay.Finished(o) {
-		return in, nil
+		return in, nil, nil
 	}
 	p := &v1alpha1.Projection{}
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: o.Namespace, Name: o.Spec.ProjectionRef.Name}, p)
-	if apierrors.IsNotFound(err) {
-		return in, nil
+	err = r.Client.Get(ctx, client.ObjectKey{Namespace: o.Namespace, Name: o.Spec.ProjectionRef.Name}, p)
+	if client.IgnoreNotFound(err) != nil {
+		return in, nil, err
 	}
-	if err != nil {
-		return in, err
+	if err == nil {
+		in.Projection = p
 	}
-	in.Projection = p
+	if replay.OfKeys(o) {
+		if in.Job, m, err = r.jobOf(ctx, o, in.Projection); err != nil {
+			return in, nil, err
+		}
+	}
+	if in.Projection == nil {
+		return in, nil, nil
+	}
 	if in.All, err = r.replaysOf(ctx, p); err != nil {
-		return in, err
+		return in, nil, err
+	}
+	if replay.OfKeys(o) {
+		return in, m, nil
 	}
 	topics := map[string]*v1alpha1.EventTopic{}
 	var names []string
@@ -83,7 +99,7 @@ func (r *ReplayReconciler) observe(ctx context.Context, o *v1alpha1.Replay) (rep
 		topic := &v1alpha1.EventTopic{}
 		err := r.Client.Get(ctx, client.ObjectKey{Namespace: o.Namespace, Name: ref.Name}, topic)
 		if client.IgnoreNotFound(err) != nil {
-			return in, err
+			return in, nil, err
 		}
 		if err == nil {
 			topics[ref.Name] = topic
@@ -92,7 +108,7 @@ func (r *ReplayReconciler) observe(ctx context.Context, o *v1alpha1.Replay) (rep
 	}
 	in.Missing = plan.Missing(names, topics)
 	in.Done, err = r.done(ctx, p)
-	return in, err
+	return in, nil, err
 }
 
 // done are the attempts that count as done with the revision that readers see.
@@ -198,7 +214,7 @@ func onlyHowFarReplay(before, after v1alpha1.ReplayStatus) bool {
 
 // SetupWithManager registers the reconciler.
 func (r *ReplayReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	return ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.Replay{}).
+	return ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.Replay{}).Owns(&batchv1.Job{}).
 		Watches(&v1alpha1.Replay{}, handler.EnqueueRequestsFromMapFunc(r.siblings), replayChanges()).
 		Watches(&v1alpha1.Projection{}, handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, p client.Object) []reconcile.Request {
 			return r.replaysBy(ctx, p.GetNamespace(), p.GetName())

@@ -98,6 +98,8 @@ const (
 	ReasonQueued = "Queued"
 	// ReasonBuilding says that a new revision is built beside the one that readers see.
 	ReasonBuilding = "Building"
+	// ReasonReplayingKeys says that a Job makes the rows of some keys anew.
+	ReasonReplayingKeys = "ReplayingKeys"
 	// ReasonPromoting says that readers are being moved to another revision.
 	ReasonPromoting = "Promoting"
 	// ReasonAwaitingPromotion says that a new revision is ready and waits for a human to promote it.

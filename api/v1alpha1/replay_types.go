@@ -6,12 +6,18 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // ReplaySpec asks for one rebuild of a projection's tables from the log. Nothing but suspend can be changed later.
-// +kubebuilder:validation:XValidation:rule="self.projectionRef == oldSelf.projectionRef && has(self.promotion) == has(oldSelf.promotion) && (!has(self.promotion) || self.promotion == oldSelf.promotion) && has(self.ttlSecondsAfterFinished) == has(oldSelf.ttlSecondsAfterFinished) && (!has(self.ttlSecondsAfterFinished) || self.ttlSecondsAfterFinished == oldSelf.ttlSecondsAfterFinished)",message="a Replay asks once: only suspend can be changed; delete it and make another"
+// +kubebuilder:validation:XValidation:rule="self.projectionRef == oldSelf.projectionRef && has(self.promotion) == has(oldSelf.promotion) && (!has(self.promotion) || self.promotion == oldSelf.promotion) && has(self.ttlSecondsAfterFinished) == has(oldSelf.ttlSecondsAfterFinished) && (!has(self.ttlSecondsAfterFinished) || self.ttlSecondsAfterFinished == oldSelf.ttlSecondsAfterFinished) && has(self.keys) == has(oldSelf.keys) && (!has(self.keys) || self.keys == oldSelf.keys)",message="a Replay asks once: only suspend can be changed; delete it and make another"
+// +kubebuilder:validation:XValidation:rule="!has(self.keys) || !has(self.promotion)",message="rows of some keys are made anew in the tables that readers see, so that there is nothing to promote: give keys or promotion, not both"
 type ReplaySpec struct {
 	// projectionRef names the Projection, in the same namespace, whose tables are built anew beside those that readers see.
 	// Example: {name: order-summary}.
 	// +required
 	ProjectionRef LocalRef `json:"projectionRef,omitzero"`
+
+	// keys are whose rows are made anew, in the tables that readers see and while projectors go on, instead of all tables
+	// beside them. Default: everything is built anew.
+	// +optional
+	Keys ReplayKeys `json:"keys,omitzero"`
 
 	// promotion says who moves readers to the new tables once they have caught up: Automatic, or Manual, where they wait
 	// for rollout.activeRevision of the Projection (what "kubectl projection promote" sets). Default: the rollout.promotion
@@ -20,7 +26,8 @@ type ReplaySpec struct {
 	Promotion Promotion `json:"promotion,omitempty"`
 
 	// suspend holds the Replay: one that has not begun does not begin, and others go first; of one that has begun the
-	// projectors end, its tables and positions stay, and it goes on from there once this is false. Default: false.
+	// projectors end, its tables and positions stay, and it goes on from there once this is false. With keys, a Job that runs
+	// goes on to its end. Default: false.
 	// +optional
 	Suspend *bool `json:"suspend,omitempty"`
 
@@ -30,6 +37,26 @@ type ReplaySpec struct {
 	// +kubebuilder:validation:Maximum=31536000
 	// +optional
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+}
+
+// ReplayKeys name rows of one model.
+// +kubebuilder:validation:XValidation:rule="self.values.map(v, bytes(v).size()).sum() <= 65536",message="the keys are longer than 65536 bytes together: split them over several Replays"
+type ReplayKeys struct {
+	// model is whose rows they are. Example: order_summary.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=51
+	// +required
+	Model string `json:"model,omitempty"`
+
+	// values are the keys, each as a text: a JSON array of the values of the key columns in their order, or, where the key is
+	// one column, that value's text as it is. A text that begins with [ is an array. One that is there twice counts once; one
+	// without events loses its row. At most 1,000 of 64 KiB together. Example: ["o-17", "o-18"], or ['["berlin", 5]'].
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +listType=atomic
+	// +required
+	Values []string `json:"values,omitempty"`
 }
 
 // ReplayStatus is what the operator knows about a replay.
@@ -48,25 +75,30 @@ type ReplayStatus struct {
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
 	// status is one word for how it is: Pending, Queued, Preparing, Building, Ready (it waits to be promoted), Promoting,
-	// Suspended, Stalled, Complete or Failed.
+	// Running (its keys are replayed), Suspended, Stalled, Complete or Failed.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	// +optional
 	Status string `json:"status,omitempty"`
 
-	// revision is the revision of the Projection that is built, or was: ten hex digits that the names of its tables end with.
+	// revision is the revision of the Projection that is built, or was, or whose rows are made anew: ten hex digits that the
+	// names of its tables end with.
 	// +kubebuilder:validation:MinLength=10
 	// +kubebuilder:validation:MaxLength=10
 	// +optional
 	Revision string `json:"revision,omitempty"`
 
-	// startedAt is when the new revision was asked for.
+	// startedAt is when the new revision, or the Job for the keys, was asked for.
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 
 	// finishedAt is when it was Complete or Failed.
 	// +optional
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+
+	// rows says what became of the rows of the keys.
+	// +optional
+	Rows *ReplayedRows `json:"rows,omitempty"`
 
 	// progress says how far it is, for people: a percentage, with 100% only at the end of the log.
 	// +kubebuilder:validation:MinLength=1
@@ -93,6 +125,29 @@ type ReplayStatus struct {
 	// +listType=atomic
 	// +optional
 	Partitions []ReplayPartition `json:"partitions,omitempty"`
+}
+
+// ReplayedRows is what became of the rows of some keys.
+type ReplayedRows struct {
+	// written rows were another than the log says, or missing.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Written *int64 `json:"written,omitempty"`
+
+	// deleted rows have no event in the log.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Deleted *int64 `json:"deleted,omitempty"`
+
+	// equal rows were as the log says already, or are absent on both sides.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Equal *int64 `json:"equal,omitempty"`
+
+	// eventsRead is how many events of the log were read for it.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	EventsRead *int64 `json:"eventsRead,omitempty"`
 }
 
 // BuildProgress is how far a revision is that is built. Figures are those of positions in the log, to which control records
@@ -149,13 +204,15 @@ type ReplayPartition struct {
 const (
 	ReplayPending   = "Pending"
 	ReplayQueued    = "Queued"
+	ReplayRunning   = "Running"
 	ReplaySuspended = "Suspended"
 	ReplayStalled   = "Stalled"
 	ReplayComplete  = "Complete"
 	ReplayFailed    = "Failed"
 )
 
-// Replay asks once for the tables of a Projection to be built anew from the log, beside those that readers see, like a Job.
+// Replay asks once for the tables of a Projection to be built anew from the log, beside those that readers see, like a Job;
+// or for the rows of some keys to be made anew in place.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

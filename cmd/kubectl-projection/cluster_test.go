@@ -354,6 +354,47 @@ func TestClusterScreens(t *testing.T) {
 		{"replay", []string{"replay", "order-summary"}, nil},
 		{"replay-manual", []string{"replay", "order-summary", "--promotion", "Manual", "--ttl", "24h"}, nil},
 		{"replay-wrong-promotion", []string{"replay", "order-summary", "--promotion", "manual"}, nil},
+		{"replay-keys", []string{"replay", "order-summary", "--key", "o-17", "--key", `["o-18"]`, "--wait"}, func(w *world) {
+			says := func(kind string, status metav1.ConditionStatus, message string) func() {
+				return func() {
+					w.replayStatus("order-summary-20261126-120000", func(s *v1alpha1.ReplayStatus) {
+						s.Status, s.Revision = v1alpha1.ReplayRunning, w.active.Revision
+						s.Conditions = []metav1.Condition{{Type: kind, Status: status, Reason: v1alpha1.ReasonReplayingKeys, Message: message}}
+					})
+				}
+			}
+			w.steps = []func(){
+				says(v1alpha1.ConditionReady, metav1.ConditionFalse, "the log is read"),
+				says(v1alpha1.ConditionComplete, metav1.ConditionTrue, "1 row written, 0 deleted, 1 was right already; 4013 events read, in revision bda9dc5f26"),
+			}
+		}},
+		{"replay-keys-watch", []string{"replay", "order-summary", "--model", "order_summary", "--key", "o-17", "--watch"}, func(w *world) {
+			w.steps = []func(){func() {
+				w.replayStatus("order-summary-20261126-120000", func(s *v1alpha1.ReplayStatus) {
+					s.Status, s.Revision = v1alpha1.ReplayRunning, w.active.Revision
+					s.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonReplayingKeys, Message: "the log is read"}}
+				})
+			}, func() {
+				w.replayStatus("order-summary-20261126-120000", func(s *v1alpha1.ReplayStatus) {
+					s.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue, Reason: "OrderArrival", Message: "nothing was changed: model order_summary has order: Arrival"}}
+				})
+			}}
+		}},
+		{"replay-keys-of-no-model", []string{"replay", "order-summary", "--model", "orders", "--key", "o-17"}, nil},
+		{"replay-keys-and-promotion", []string{"replay", "order-summary", "--promotion", "Manual", "--key", "o-17"}, nil},
+		{"replay-keys-too-large", []string{"replay", "order-summary", "--keys", "testdata/cluster/keys.txt"}, nil},
+		{"replay-model-alone", []string{"replay", "order-summary", "--model", "order_summary"}, nil},
+		{"abort-keys", []string{"abort", "order-summary"}, func(w *world) {
+			w.replay("some", v1alpha1.ReplayRunning, "the log is read", func(s *v1alpha1.ReplayStatus) { s.Revision = w.active.Revision })
+			r := new(v1alpha1.Replay)
+			if err := w.client.Get(w.t.Context(), client.ObjectKey{Namespace: w.projection.Namespace, Name: "some"}, r); err != nil {
+				w.t.Fatal(err)
+			}
+			r.Spec.Keys = v1alpha1.ReplayKeys{Model: "order_summary", Values: []string{"o-17"}}
+			if err := w.client.Update(w.t.Context(), r); err != nil {
+				w.t.Fatal(err)
+			}
+		}},
 		{"replay-failed", []string{"replay", "order-summary", "--wait"}, func(w *world) {
 			w.steps = []func(){func() {
 				w.replayStatus("order-summary-20261126-120000", func(s *v1alpha1.ReplayStatus) {

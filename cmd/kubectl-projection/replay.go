@@ -25,17 +25,18 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	var token string
 	var keys local.ReplayKeysOptions
 	cmd := &cobra.Command{
-		Use:   "replay NAME | replay -f DIRECTORY|FILE [PROJECTION] --key KEY...",
+		Use:   "replay NAME [--key KEY...] | replay -f DIRECTORY|FILE [PROJECTION] --key KEY...",
 		Short: "Build the tables anew from the log, beside those that readers see, or some of their rows",
 		Long: "Make a Replay of a projection: one new revision of the same spec is built from the first event on, and readers are moved\n" +
 			"to it once it has caught up. kubectl projection abort gives it up. Where manifests come from Git, --token sets\n" +
 			"spec.replayToken of the Projection instead, which asks for the same.\n\n" +
-			"With -f, the rows of some keys are made anew from here, in the tables that readers see, while projectors go on: as\n" +
-			"verify does it, with the manifests and Secrets that are named. A key is the text of its value where it is one column,\n" +
-			"and otherwise a JSON array of the values of the key columns in their order. At most 10,000 at a time. A key without\n" +
-			"events loses its row.\n\n" +
+			"With --key, the rows of some keys are made anew, in the tables that readers see, while projectors go on. A key is the text\n" +
+			"of its value where it is one column, and otherwise a JSON array of the values of the key columns in their order. A key\n" +
+			"without events loses its row. A Replay takes 1,000 keys of 64 KiB together, and is a Job in the cluster. With -f they are\n" +
+			"replayed from here, as verify does it, with the manifests and Secrets that are named: 10,000 at a time.\n\n" +
 			"Exit code 0: done. 1: the Replay failed, or time is up. 2: refused, with the reason; nothing was changed.",
 		Example: "  kubectl projection replay order-summary -n shop --watch\n" +
+			"  kubectl projection replay order-summary -n shop --key o-17 --key o-18 --wait\n" +
 			"  kubectl projection replay -f shop/ order-summary --model order_summary --key o-17 --key o-18\n" +
 			"  kubectl projection replay -f shop/ order-summary --model stock --key '[\"berlin\", 5]' --secrets ./secrets",
 		Args: cobra.MaximumNArgs(1),
@@ -51,6 +52,10 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	cmd.Flags().StringVar(&keys.KeysFile, "keys", "", "file of keys, one a line; - is standard input")
 	cmd.MarkFlagsMutuallyExclusive("token", "promotion")
 	cmd.MarkFlagsMutuallyExclusive("token", "ttl")
+	for _, flag := range []string{"key", "keys"} {
+		cmd.MarkFlagsMutuallyExclusive(flag, "token")
+		cmd.MarkFlagsMutuallyExclusive(flag, "promotion")
+	}
 	for _, flag := range []string{"token", "promotion", "ttl", "wait", "watch"} {
 		cmd.MarkFlagsMutuallyExclusive("filename", flag)
 	}
@@ -64,9 +69,6 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 			}
 			return local.ReplayKeys(cmd.Context(), p, keys)
 		}
-		if len(keys.Keys) > 0 || keys.KeysFile != "" {
-			return errors.New("keys are replayed from here: say with -f where the manifests are that the tables were built from")
-		}
 		if p.Format != output.Text {
 			return errors.New("-o is for what is replayed from here, with -f")
 		}
@@ -75,6 +77,16 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 		}
 		if token != "" {
 			return env.act(cmd.Context(), p, flags, args[0], &wait, func(pr *v1alpha1.Projection) (*rollout.Decision, error) { return rollout.Token(pr, token) })
+		}
+		switch {
+		case len(keys.Keys) > 0 || keys.KeysFile != "":
+			var err error
+			if wishes.Keys, err = keys.Texts(p.In); err != nil {
+				return err
+			}
+			wishes.Model = keys.Model
+		case keys.Model != "":
+			return errors.New("--model is whose keys they are: give them with --key or --keys; without keys everything is built anew")
 		}
 		return env.replay(cmd.Context(), p, flags, args[0], &wait, wishes)
 	}
@@ -110,6 +122,8 @@ func (e *environment) replay(ctx context.Context, p *output.Printer, flags *clus
 		case how == v1alpha1.ConditionFailed:
 			_, _ = fmt.Fprintf(p.Err, "Replay %s failed: %s\n", r.Name, message)
 			failed = output.ErrFound
+		case how == v1alpha1.ConditionComplete && len(r.Spec.Keys.Values) > 0:
+			p.Printf("Replay %s: %s\n", r.Name, message)
 		case how == v1alpha1.ConditionComplete, active != nil && r.UID != "" && active.Attempt == string(r.UID):
 			status.Arrived(p, v, v.Status.ActiveRevision)
 		case how == status.Gone:

@@ -193,6 +193,12 @@ func outcome(v view) *contract.Result {
 	return synthetic(v, ReasonProbeFailed, fmt.Sprintf("Job %s gave no answer: %s. It is tried again", v.job.Name, why), v.at)
 }
 
+// Ended reports whether a Job has ended.
+func Ended(job *batchv1.Job) bool {
+	done, _ := finished(job)
+	return done
+}
+
 // Unread reports whether a Job has ended and its result was not copied yet.
 func Unread(job *batchv1.Job) bool {
 	done, _ := finished(job)

@@ -94,7 +94,7 @@ var expected = map[string]bool{
 	v1alpha1.ReasonPending: true, v1alpha1.ReasonProbing: true, v1alpha1.ReasonPreparing: true, v1alpha1.ReasonStarting: true,
 	v1alpha1.ReasonQueued: true, v1alpha1.ReasonBuilding: true, v1alpha1.ReasonVerifying: true, v1alpha1.ReasonPromoting: true,
 	v1alpha1.ReasonAwaitingPromotion: true, v1alpha1.ReasonPinned: true,
-	v1alpha1.ReasonReplayInProgress: true, v1alpha1.ReasonRolloutInProgress: true, v1alpha1.ReasonProjectionSuspended: true, v1alpha1.ReasonSpecNotAccepted: true,
+	v1alpha1.ReasonReplayingKeys: true, v1alpha1.ReasonReplayInProgress: true, v1alpha1.ReasonRolloutInProgress: true, v1alpha1.ReasonProjectionSuspended: true, v1alpha1.ReasonSpecNotAccepted: true,
 	v1alpha1.ReasonCatchingUp: true, v1alpha1.ReasonSuspended: true, v1alpha1.ReasonDeleting: true, "Connecting": true,
 	v1alpha1.ReasonReferenceMissing: false, v1alpha1.ReasonWaitingForBroker: false, v1alpha1.ReasonWaitingForSource: false,
 	v1alpha1.ReasonWaitingForStore: false,

@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/controllers/plan/replay"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
 )
@@ -23,15 +24,29 @@ func Replay(r *v1alpha1.Replay, d replay.Decision, s progress.Snapshot, now time
 	out := v1alpha1.ReplayStatus{
 		ObservedGeneration: ptr.To(r.Generation), Status: d.Word,
 		Revision: old.Revision, StartedAt: old.StartedAt, FinishedAt: moment(d.FinishedAt),
-		Partitions: old.Partitions, Progress: old.Progress, BuildProgress: v1alpha1.BuildProgress{EventsDone: old.EventsDone, EventsTotal: old.EventsTotal},
+		Partitions: old.Partitions, Progress: old.Progress, Rows: replayedRows(old.Rows, d.Rows), BuildProgress: v1alpha1.BuildProgress{EventsDone: old.EventsDone, EventsTotal: old.EventsTotal},
 	}
 	if b := d.Revision; b != nil {
 		out.Revision, out.StartedAt = b.Name, b.CreatedAt
+	}
+	if d.Reads != "" {
+		out.Revision = d.Reads
+	}
+	if out.StartedAt == nil {
+		out.StartedAt = moment(d.StartedAt)
 	}
 	howFar(&out, d, s)
 	v, facts := replayVerdict(d)
 	out.Conditions = Conditions(old.Conditions, r.Generation, now, v, facts...)
 	return out
+}
+
+func replayedRows(old *v1alpha1.ReplayedRows, f *contract.ReplayFacts) *v1alpha1.ReplayedRows {
+	if f == nil {
+		return old
+	}
+	atLeast0 := func(n int64) *int64 { return ptr.To(max(n, 0)) }
+	return &v1alpha1.ReplayedRows{Written: atLeast0(f.Written), Deleted: atLeast0(f.Deleted), Equal: atLeast0(f.Equal), EventsRead: atLeast0(f.Events)}
 }
 
 // howFar fills in figures: those of now while it is built, and the end of the log once it got there.

@@ -4,8 +4,10 @@
 package resources
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -30,7 +32,7 @@ type Job struct {
 	Inputs   string
 	Attempt  int
 	LastGood *contract.Result
-	// ContractConfigMap is mounted for prepare and verify.
+	// ContractConfigMap is mounted for prepare, verify and replay-keys.
 	ContractConfigMap string
 	Mounts            Mounts
 	DeadlineSeconds   int64
@@ -67,15 +69,37 @@ func OwnerLabels(ownerUID string) map[string]string {
 	return map[string]string{LabelOwnerUID: ownerUID}
 }
 
+// EncodeRequest gives the text of a request as a container's environment has it. The kubelet makes one of two dollar signs in
+// there, and expands $(NAME): as JSON they can be written otherwise.
+func EncodeRequest(r contract.Request) (string, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(r); err != nil {
+		return "", err
+	}
+	return strings.ReplaceAll(strings.TrimSpace(out.String()), "$", `\u0024`), nil
+}
+
+// ContractOf is the name of the ConfigMap that a pod has its contract from, "" if it has none.
+func ContractOf(pod *corev1.PodSpec) string {
+	for i := range pod.Volumes {
+		if v := &pod.Volumes[i]; v.Name == contractVolume && v.ConfigMap != nil {
+			return v.ConfigMap.Name
+		}
+	}
+	return ""
+}
+
 // Build gives the Job, to be created once and never patched but for its result.
 func (j Job) Build() (*batchv1.Job, error) {
-	request, err := json.Marshal(j.Request)
+	request, err := EncodeRequest(j.Request)
 	if err != nil {
 		return nil, err
 	}
-	// An action is a moment's work of its own size, whatever the projectors need; but a verify does what they do.
+	// An action is a moment's work of its own size, whatever the projectors need; but who reads the log does what they do.
 	placement := j.Projector
-	if j.Request.Action != contract.ActionVerify {
+	if j.Request.Action != contract.ActionVerify && j.Request.Action != contract.ActionReplayKeys {
 		placement.Resources = nil
 	}
 	placement.Labels, placement.Annotations = nil, nil
@@ -83,7 +107,7 @@ func (j Job) Build() (*batchv1.Job, error) {
 		Image: j.Image, PullPolicy: j.PullPolicy, Args: []string{string(j.Request.Action)}, Projector: placement,
 		ContractConfigMap: j.ContractConfigMap, Secrets: j.Mounts.Secrets, ConfigMaps: j.Mounts.ConfigMaps,
 		Env: []*corev1ac.EnvVarApplyConfiguration{
-			corev1ac.EnvVar().WithName(contract.RequestEnv).WithValue(string(request)),
+			corev1ac.EnvVar().WithName(contract.RequestEnv).WithValue(request),
 		},
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -278,5 +279,18 @@ func TestJobName(t *testing.T) {
 	long.Owner.Name = strings.Repeat("long.name-", 20)
 	if n := long.Name(); len(n) > MaxName {
 		t.Errorf("%q has %d characters", n, len(n))
+	}
+}
+
+// What a container's environment would expand is written so that it does not, and what comes back is what was asked.
+func TestRequestsAreNotExpanded(t *testing.T) {
+	keys := []string{"$(GOMEMLIMIT)", "a$$b", `c\$d`, "<&>", "ü\n\"", `["$", 1]`}
+	text, err := EncodeRequest(contract.Request{Action: contract.ActionReplayKeys, Replay: &contract.KeyReplay{Model: "m", Keys: keys}})
+	if err != nil || strings.ContainsAny(text, "$\n") || !strings.Contains(text, "<&>") {
+		t.Errorf("%s, %v", text, err)
+	}
+	var back contract.Request
+	if err := json.Unmarshal([]byte(text), &back); err != nil || !slices.Equal(back.Replay.Keys, keys) {
+		t.Errorf("%v, %v", back.Replay, err)
 	}
 }

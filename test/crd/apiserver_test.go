@@ -243,7 +243,13 @@ var refused = []struct {
 	{"who promotes a Replay", "Replay", []string{"Manual", "Never"}, `supported values: "Automatic", "Manual"`},
 	{"a Replay that ended before it began", "Replay", []string{"ttlSecondsAfterFinished: 60", "ttlSecondsAfterFinished: -1"}, "greater than or equal to 0"},
 	{"where a Replay begins is not in this release", "Replay", []string{"  promotion:", "  from: {earliest: {}}\n  promotion:"}, `unknown field "spec.from"`},
-	{"which keys is not in this release", "Replay", []string{"  promotion:", "  keys: [{order_id: a}]\n  promotion:"}, `unknown field "spec.keys"`},
+	{"keys and a promotion", "Replay", []string{"  promotion:", "  keys: {model: m, values: [a]}\n  promotion:"}, "give keys or promotion, not both"},
+	{"keys of no model", "Replay", []string{"  promotion: Manual", "  keys: {values: [a]}"}, "spec.keys.model: Required value"},
+	{"no keys", "Replay", []string{"  promotion: Manual", "  keys: {model: m, values: []}"}, "should have at least 1 items"},
+	{"a key that is no text", "Replay", []string{"  promotion: Manual", "  keys: {model: m, values: [[berlin, 5]]}"}, "must be of type string"},
+	{"too many keys", "Replay", []string{"  promotion: Manual", "  keys: {model: m, values: [" + strings.Repeat("a, ", 1001) + "]}"}, "must have at most 1000 items"},
+	{"a key that is too long", "Replay", []string{"  promotion: Manual", "  keys: {model: m, values: [" + strings.Repeat("a", 4097) + "]}"}, "may not be more than 4096"},
+	{"keys that are too long together", "Replay", []string{"  promotion: Manual", "  keys: {model: m, values: [" + strings.Repeat(strings.Repeat("ü", 33)+", ", 993) + "]}"}, "longer than 65536 bytes together"},
 	{"what is not in this release", "Projection", []string{"  storeRef:", "  errors: {policy: DeadLetter}\n  storeRef:"}, `unknown field "spec.errors"`},
 	{"a strategy", "Projection", []string{"  storeRef:", "  rollout: {strategy: Recreate}\n  storeRef:"}, `supported values: "BlueGreen", "InPlace"`},
 	{"in place, and something kept", "Projection", []string{"  storeRef:", "  rollout: {strategy: InPlace, keepRevisions: 1}\n  storeRef:"}, "strategy InPlace keeps no revision after the switch"},
@@ -352,9 +358,15 @@ func testImmutable(ctx context.Context, t *testing.T, c client.Client) {
 		"promotion":               func(s *v1alpha1.ReplaySpec) { s.Promotion = v1alpha1.PromotionAutomatic },
 		"no promotion":            func(s *v1alpha1.ReplaySpec) { s.Promotion = "" },
 		"ttlSecondsAfterFinished": func(s *v1alpha1.ReplaySpec) { s.TTLSecondsAfterFinished = nil },
+		"a key":                   func(s *v1alpha1.ReplaySpec) { s.Keys.Values[0] = "b" },
+		"no keys":                 func(s *v1alpha1.ReplaySpec) { s.Keys = v1alpha1.ReplayKeys{} },
 	} {
 		o := &v1alpha1.Replay{}
-		text := strings.Replace(bases["Replay"], "name: again", "name: "+strings.ToLower(strings.ReplaceAll(name, " ", "-")), 1)
+		text := bases["Replay"]
+		if strings.HasSuffix(name, "key") || strings.HasSuffix(name, "keys") {
+			text = strings.Replace(text, "promotion: Manual", "keys: {model: m, values: ["+strings.Repeat(strings.Repeat("a", 64)+", ", 1000)+"]}", 1)
+		}
+		text = strings.Replace(text, "name: again", "name: "+strings.ToLower(strings.ReplaceAll(name, " ", "-")), 1)
 		create(ctx, t, c, text, o)
 		suspend := true
 		o.Spec.Suspend = &suspend

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -86,6 +87,58 @@ func TestReplay(t *testing.T) {
 	if what := <-unready; what != "" {
 		t.Errorf("the projection was not Ready on the way: %s", what)
 	}
+}
+
+// TestReplayKeys makes rows anew that were changed, deleted and made by hand, in the tables that readers see and while events
+// come in.
+func TestReplayKeys(t *testing.T) {
+	t.Parallel()
+	n := newSpace(t)
+	n.apply(brokerAndStore + ordersTopic)
+	n.ready(n.topic("orders"))
+	s := n.stream()
+	if err := s.send(t.Context(), 3_000); err != nil {
+		t.Fatal(err)
+	}
+	n.apply(tally(1, "keepSeconds: 0"))
+	n.caughtUp("tally")
+	p := n.projection("tally")
+	n.get(p)
+	active := p.Status.ActiveRevision
+	table := "$SCHEMA.tally__" + active
+	read := func(query string) []string {
+		t.Helper()
+		out, err := rows(t.Context(), n.fill(query))
+		if err != nil || len(out) < 3 {
+			t.Fatalf("%s: %v, %v", query, out, err)
+		}
+		return out
+	}
+	ids := read("SELECT id FROM " + table + " ORDER BY id LIMIT 3")
+	text := func(i int) string { return strings.Trim(ids[i], "()") }
+	const rest = "SELECT id, events FROM $SCHEMA.tally ORDER BY id"
+	before := read(rest)
+	sql(t, n.fill("UPDATE "+table+" SET events = 7 WHERE id = '"+text(0)+"'"))
+	sql(t, n.fill("DELETE FROM "+table+" WHERE id = '"+text(1)+"'"))
+	sql(t, n.fill("INSERT INTO "+table+" (id, events) VALUES ('never', 1)"))
+
+	n.apply(replayOf("some", fmt.Sprintf("keys: {model: tally, values: [%q, %q, %q, never]}", text(0), text(1), text(2))))
+	some := n.replay("some")
+	c := n.condition(some, "Complete", "True", "Complete")
+	says(t, c.Message, "2 rows written, 1 deleted, 1 was right already", active)
+	if r := some.Status.Rows; r == nil || *r.Written != 2 || *r.Deleted != 1 || *r.Equal != 1 || *r.EventsRead < 3_000 || some.Status.Revision != active {
+		t.Errorf("status of one that is complete: %+v", some.Status)
+	}
+	n.holds(rest, before...)
+	n.holds("SELECT revision FROM $SCHEMA_books.revisions", "("+active+")")
+
+	n.apply(replayOf("none", "keys: {model: other, values: [a]}"))
+	c = n.condition(n.replay("none"), "Failed", "True", "BadRequest")
+	says(t, c.Message, "nothing was changed", "other")
+	if err := s.send(t.Context(), 300); err != nil {
+		t.Fatal(err)
+	}
+	n.caughtUp("tally")
 }
 
 func replayOf(name, more string) string {

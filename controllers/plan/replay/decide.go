@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
 )
 
 // Input is what is known at one moment.
@@ -27,6 +28,8 @@ type Input struct {
 	Done []string
 	// Missing says which events the new tables would lack; "" if none.
 	Missing string
+	// Job is what is known of the Job of a Replay of some keys.
+	Job Job
 }
 
 // State is what a Decision means for who waits.
@@ -59,6 +62,12 @@ type Decision struct {
 	FinishedAt time.Time
 	// Begin is the record to write, nil if none.
 	Begin *Record
+	// Ask is true where the Job of a Replay of some keys may be made, as far as its State has one to make. Reads is the
+	// revision whose rows are made anew, StartedAt when that began, Rows what became of them, nil where that is not known.
+	Ask       bool
+	Reads     string
+	StartedAt time.Time
+	Rows      *contract.ReplayFacts
 	// Delete is true once nobody wants to see it any more.
 	Delete bool
 	// Wake is when to look again if nothing happens; zero: no need.
@@ -90,8 +99,13 @@ func Decide(in Input) Decision {
 			}
 		}
 	}
-	out := d.decide()
-	out.Revision = d.built
+	var out Decision
+	if OfKeys(in.Replay) {
+		out = d.keys()
+	} else {
+		out = d.decide()
+		out.Revision = d.built
+	}
 	if out.State == Failed {
 		out.FinishedAt = in.Now
 	}
@@ -102,16 +116,22 @@ func (d *decider) decide() Decision {
 	switch {
 	case d.record != nil && (d.Projection == nil || d.Projection.UID != d.record.Projection || !d.Projection.DeletionTimestamp.IsZero()):
 		return d.failed(v1alpha1.ReasonProjectionDeleted, "Projection %s was deleted before readers saw what was built", d.name())
-	case d.Projection == nil:
-		return working(v1alpha1.ReplayPending, v1alpha1.ReasonReferenceMissing, "Projection %s does not exist in namespace %s. It begins once there is one", d.name(), d.Replay.Namespace)
-	case !d.Projection.DeletionTimestamp.IsZero():
-		return working(v1alpha1.ReplayPending, v1alpha1.ReasonReferenceMissing, "Projection %s is being deleted", d.name())
+	case d.Projection == nil || !d.Projection.DeletionTimestamp.IsZero():
+		return d.absent()
 	case (d.built != nil && d.built.PromotedAt != nil) || slices.Contains(d.Done, string(d.Replay.UID)):
 		return d.complete()
 	case d.record != nil:
 		return d.begun()
 	}
 	return d.toBegin()
+}
+
+// absent is a Replay that has not begun and whose Projection is not there.
+func (d *decider) absent() Decision {
+	if d.Projection == nil {
+		return working(v1alpha1.ReplayPending, v1alpha1.ReasonReferenceMissing, "Projection %s does not exist in namespace %s. It begins once there is one", d.name(), d.Replay.Namespace)
+	}
+	return working(v1alpha1.ReplayPending, v1alpha1.ReasonReferenceMissing, "Projection %s is being deleted", d.name())
 }
 
 // finished keeps what has ended as it is, until its time is over.
@@ -217,19 +237,12 @@ func (d *decider) toBegin() Decision {
 		return d.suspended("it has not begun, and other Replays of Projection %s go first", d.name())
 	}
 	if first, n := d.before(); first != "" {
-		out := working(v1alpha1.ReplayQueued, v1alpha1.ReasonReplayInProgress, "Replay %s of Projection %s goes first", first, d.name())
-		if n > 1 {
-			out.Message += fmt.Sprintf(", and %d more", n-1)
-		}
-		return out
+		return d.queued(first, n)
+	}
+	if out := d.unsettled(); out != nil {
+		return *out
 	}
 	switch {
-	case ptr.Deref(p.Spec.Suspend, false):
-		return working(v1alpha1.ReplayPending, v1alpha1.ReasonProjectionSuspended, "spec.suspend of Projection %s is set: it begins once that is false", d.name())
-	case !observed(p):
-		return working(v1alpha1.ReplayPending, v1alpha1.ReasonPending, "the newest spec of Projection %s has not been looked at yet", d.name())
-	case !accepted(p):
-		return working(v1alpha1.ReplayPending, v1alpha1.ReasonSpecNotAccepted, "the newest spec of Projection %s is not accepted: kubectl projection status %s says why. It begins once there is one that is", d.name(), d.name())
 	case p.Status.ActiveRevision == "" || p.Status.DataHash == "":
 		return working(v1alpha1.ReplayPending, v1alpha1.ReasonRolloutInProgress, "Projection %s is being built for the first time", d.name())
 	case p.Status.ActiveRevision != p.Status.TargetRevision:
@@ -243,7 +256,34 @@ func (d *decider) toBegin() Decision {
 	return out
 }
 
-// before is the Replay of the same Projection that goes first, and how many do in all.
+// queued is one that waits for others.
+func (d *decider) queued(first string, n int) Decision {
+	out := working(v1alpha1.ReplayQueued, v1alpha1.ReasonReplayInProgress, "Replay %s of Projection %s goes first", first, d.name())
+	if n > 1 {
+		out.Message += fmt.Sprintf(", and %d more", n-1)
+	}
+	return out
+}
+
+// unsettled is one whose Projection is held, or has a spec that nothing is made of yet; nil where neither is so.
+func (d *decider) unsettled() *Decision {
+	p := d.Projection
+	var out Decision
+	switch {
+	case ptr.Deref(p.Spec.Suspend, false):
+		out = working(v1alpha1.ReplayPending, v1alpha1.ReasonProjectionSuspended, "spec.suspend of Projection %s is set: it begins once that is false", d.name())
+	case !observed(p):
+		out = working(v1alpha1.ReplayPending, v1alpha1.ReasonPending, "the newest spec of Projection %s has not been looked at yet", d.name())
+	case !accepted(p):
+		out = working(v1alpha1.ReplayPending, v1alpha1.ReasonSpecNotAccepted, "the newest spec of Projection %s is not accepted: kubectl projection status %s says why. It begins once there is one that is", d.name(), d.name())
+	default:
+		return nil
+	}
+	return &out
+}
+
+// before is the Replay of the same Projection that goes first, and how many do in all. Those of keys and those of all rows
+// are in nobody's way but their own.
 func (d *decider) before() (first string, n int) {
 	older := true
 	for _, r := range oldestFirst(d.All) {
@@ -251,7 +291,7 @@ func (d *decider) before() (first string, n int) {
 			older = false
 			continue
 		}
-		if Finished(&r) || !r.DeletionTimestamp.IsZero() {
+		if Finished(&r) || !r.DeletionTimestamp.IsZero() || OfKeys(&r) != OfKeys(d.Replay) {
 			continue
 		}
 		begun := RecordOf(&r) != nil

@@ -9,8 +9,11 @@
 // on the Projection's reconciler takes its UID as the attempt asked for, until it
 // has ended, is deleted, or the spec is another one than recorded.
 //
-// Invariants: all here is pure. Of the Replays of one Projection at most one has
-// begun and not ended. What has ended stays so; before that, nothing is read from
+// One of some keys makes no revision, and gets no record: what it has begun, its
+// Jobs say.
+//
+// Invariants: all here is pure. Of the Replays of one Projection that build
+// tables at most one has begun and not ended. What has ended stays so; before that, nothing is read from
 // a Replay's status (Law 8).
 //
 // Neighbours: controllers/plan makes a status of a Decision, controllers/plan/rollout

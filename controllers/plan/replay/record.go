@@ -74,7 +74,7 @@ func UnderWay(all []v1alpha1.Replay, projection types.UID, dataHash, token strin
 	for i := range sorted {
 		r := &sorted[i]
 		record := RecordOf(r)
-		if record != nil && record.Projection == projection && r.DeletionTimestamp.IsZero() && !Finished(r) && record.Superseded(dataHash, token) == "" {
+		if record != nil && record.Projection == projection && r.DeletionTimestamp.IsZero() && !Finished(r) && !OfKeys(r) && record.Superseded(dataHash, token) == "" {
 			return r
 		}
 	}

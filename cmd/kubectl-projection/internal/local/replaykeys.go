@@ -70,7 +70,7 @@ type ReplayKeysReport struct {
 
 // ReplayKeys makes the rows of some keys anew from the log.
 func ReplayKeys(ctx context.Context, p *output.Printer, o ReplayKeysOptions) (err error) {
-	texts, err := o.texts(p.In)
+	texts, err := o.Texts(p.In)
 	if err != nil {
 		return err
 	}
@@ -116,8 +116,8 @@ func ReplayKeys(ctx context.Context, p *output.Printer, o ReplayKeysOptions) (er
 	return nil
 }
 
-// texts gathers the keys.
-func (o *ReplayKeysOptions) texts(in io.Reader) ([]string, error) {
+// Texts gathers the keys.
+func (o *ReplayKeysOptions) Texts(in io.Reader) ([]string, error) {
 	texts := o.Keys
 	if o.KeysFile != "" {
 		var data []byte

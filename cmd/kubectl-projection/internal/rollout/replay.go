@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/change"
 )
 
@@ -23,6 +24,9 @@ type Wishes struct {
 	Promotion string
 	// TTL is how long it stays once it has ended; negative: for ever.
 	TTL time.Duration
+	// Keys are texts of keys whose rows alone are made anew, and Model whose they are, empty for the only one; no keys: everything.
+	Keys  []string
+	Model string
 }
 
 // Rebuild makes a Replay of a projection, named after the time.
@@ -43,9 +47,47 @@ func Rebuild(p *v1alpha1.Projection, w Wishes, now time.Time) (*v1alpha1.Replay,
 	if w.TTL >= 0 {
 		r.Spec.TTLSecondsAfterFinished = ptr.To(int32(min(w.TTL/time.Second, 365*24*3600)))
 	}
+	if len(w.Keys) > 0 {
+		d, err := someKeys(p, w, r)
+		return r, d, err
+	}
 	d := &Decision{Says: fmt.Sprintf("made Replay %s of %s: a new revision is built beside the one that readers see", r.Name, title(p))}
 	d.Warnings = held(p, cmp.Or(r.Spec.Promotion, change.Defaulted(p.Spec.Rollout).Promotion))
 	return r, d, nil
+}
+
+// someKeys makes it one of keys.
+func someKeys(p *v1alpha1.Projection, w Wishes, r *v1alpha1.Replay) (*Decision, error) {
+	names := make([]string, len(p.Spec.Models))
+	for i := range names {
+		names[i] = p.Spec.Models[i].Name
+	}
+	model, list := w.Model, strings.Join(names, ", ")
+	switch {
+	case model == "" && len(names) != 1:
+		return nil, fmt.Errorf("%s has several models, %s: say with --model whose keys they are", title(p), list)
+	case model == "":
+		model = names[0]
+	case !slices.Contains(names, model):
+		return nil, fmt.Errorf("%s has no model %q; there is %s", title(p), model, list)
+	}
+	size := 0
+	for _, key := range w.Keys {
+		size += len(key)
+	}
+	if len(w.Keys) > contract.MaxReplayKeys || size > contract.MaxReplayKeyBytes {
+		return nil, fmt.Errorf("there are %d keys of %d bytes, and a Replay takes at most %d of %d: split them, or replay them from here with -f", len(w.Keys), size, contract.MaxReplayKeys, contract.MaxReplayKeyBytes)
+	}
+	r.Spec.Keys = v1alpha1.ReplayKeys{Model: model, Values: w.Keys}
+	some := fmt.Sprintf("%d keys", len(w.Keys))
+	if len(w.Keys) == 1 {
+		some = "1 key"
+	}
+	d := &Decision{Says: fmt.Sprintf("made Replay %s of %s: the rows of %s of model %s are made anew in the tables that readers see", r.Name, title(p), some, model)}
+	if ptr.Deref(p.Spec.Suspend, false) {
+		d.Warnings = append(d.Warnings, "spec.suspend is set: nothing is done until it is removed")
+	}
+	return d, nil
 }
 
 // Token asks for a rebuild by spec.replayToken.
@@ -119,7 +161,7 @@ func Abort(p *v1alpha1.Projection, all []v1alpha1.Replay, named string) (*v1alph
 	}
 	r := open[0]
 	for _, o := range open {
-		if o.Status.Revision != "" {
+		if o.Status.Revision != "" && len(o.Spec.Keys.Values) == 0 {
 			r = o
 		}
 	}
@@ -131,7 +173,10 @@ func Abort(p *v1alpha1.Projection, all []v1alpha1.Replay, named string) (*v1alph
 		r = open[i]
 	}
 	d := &Decision{Says: fmt.Sprintf("deleted Replay %s of %s, which had not begun", r.Name, title(p))}
-	if r.Status.Revision != "" {
+	switch {
+	case len(r.Spec.Keys.Values) > 0:
+		d.Says = fmt.Sprintf("deleted Replay %s of %s: its Job ends, which has made all of its rows anew or none", r.Name, title(p))
+	case r.Status.Revision != "":
 		d.Says = fmt.Sprintf("deleted Replay %s of %s: revision %s is dropped, and readers stay with %s", r.Name, title(p), r.Status.Revision, p.Status.ActiveRevision)
 	}
 	if r.Status.Status == v1alpha1.RevisionPromoting {

@@ -77,12 +77,12 @@ func Lines(p *output.Printer, v *View) []string {
 	return out
 }
 
-// waiting says of the Replays that have no revision yet what they wait for.
+// waiting says of the Replays that no revision speaks of how they are.
 func waiting(v *View) []string {
 	var out []string
 	for i := range v.Replays {
 		r := &v.Replays[i]
-		if how, _ := ended(&r.Status); how != "" || r.Status.Revision != "" {
+		if how, _ := ended(&r.Status); how != "" || r.shown() {
 			continue
 		}
 		s := "Replay " + r.Name + " " + strings.ToLower(cmp.Or(r.Status.Status, v1alpha1.ReplayPending))

@@ -88,7 +88,7 @@ func replays(p *output.Printer, v *View) {
 		p.Printf("%-9s %s %s\n", title, r.Name, strings.ToLower(cmp.Or(r.Status.Status, v1alpha1.StatusPending)))
 		for _, c := range r.Status.Conditions {
 			// Of one that is being built, its revision says the same.
-			if c.Type == v1alpha1.ConditionReady && r.Status.Revision == "" {
+			if c.Type == v1alpha1.ConditionReady && !r.shown() {
 				p.Printf("%s", output.Wrap(c.Message, 10))
 			}
 		}

@@ -35,8 +35,10 @@ type View struct {
 
 // Replay is a Replay of the projection.
 type Replay struct {
-	Name   string                `json:"name"`
-	UID    string                `json:"uid"`
+	Name string `json:"name"`
+	UID  string `json:"uid"`
+	// Keys is how many keys it is of; 0: it builds everything anew.
+	Keys   int                   `json:"keys,omitempty"`
 	Status v1alpha1.ReplayStatus `json:"status"`
 }
 
@@ -52,6 +54,9 @@ func (v *View) Replay(name string) (how, message string) {
 	}
 	return Gone, ""
 }
+
+// shown reports whether a revision says already how it is.
+func (r *Replay) shown() bool { return r.Keys == 0 && r.Status.Revision != "" }
 
 func ended(s *v1alpha1.ReplayStatus) (how, message string) {
 	for _, c := range s.Conditions {
@@ -85,7 +90,7 @@ func Read(ctx context.Context, c *cluster.Cluster, name string, exact bool, now 
 		return nil, err
 	}
 	for i := range replays {
-		v.Replays = append(v.Replays, Replay{replays[i].Name, string(replays[i].UID), replays[i].Status})
+		v.Replays = append(v.Replays, Replay{replays[i].Name, string(replays[i].UID), len(replays[i].Spec.Keys.Values), replays[i].Status})
 	}
 	if !exact {
 		return v, nil
