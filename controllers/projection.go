@@ -351,8 +351,13 @@ func (r *ProjectionReconciler) prune(ctx context.Context, w *world, started []*r
 // remove deletes an object as it was seen.
 func (r *ProjectionReconciler) remove(ctx context.Context, o client.Object) error {
 	uid, version := o.GetUID(), o.GetResourceVersion()
-	return client.IgnoreNotFound(r.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground),
-		client.Preconditions{UID: &uid, ResourceVersion: &version}))
+	err := r.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground),
+		client.Preconditions{UID: &uid, ResourceVersion: &version})
+	if apierrors.IsConflict(err) {
+		// The change that came in between brings it back here.
+		return nil
+	}
+	return client.IgnoreNotFound(err)
 }
 
 // forgetRevisions deletes the ControllerRevisions of revisions that have nothing left.

@@ -151,6 +151,9 @@ func (r *ReplayReconciler) apply(ctx context.Context, o *v1alpha1.Replay, d repl
 	case d.Delete:
 		uid, version := o.UID, o.ResourceVersion
 		err := r.Client.Delete(ctx, o, client.Preconditions{UID: &uid, ResourceVersion: &version})
+		if apierrors.IsConflict(err) {
+			return true, nil // as below
+		}
 		return true, client.IgnoreNotFound(err)
 	case d.Begin == nil:
 		return false, nil

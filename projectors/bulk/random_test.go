@@ -7,13 +7,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
-	"sigs.k8s.io/yaml"
 
-	"github.com/projectionist-dev/projectionist/api/v1alpha1"
-	"github.com/projectionist-dev/projectionist/contract"
-	"github.com/projectionist-dev/projectionist/contract/compile"
+	"github.com/projectionist-dev/projectionist/contract/compile/admittest"
 	"github.com/projectionist-dev/projectionist/contract/compile/compiletest"
 	"github.com/projectionist-dev/projectionist/projectors/bulk"
 	"github.com/projectionist-dev/projectionist/projectors/event"
@@ -24,7 +20,7 @@ import (
 func TestRandomSpecs(t *testing.T) {
 	built, spilled, refused, unsuited := 0, 0, 0, 0
 	check := func(rt *rapid.T) {
-		c := admit(t, compiletest.Spec(rt))
+		c, _ := admittest.Admit(t, compiletest.Spec(rt))
 		if c == nil {
 			return
 		}
@@ -80,24 +76,4 @@ func TestRandomSpecs(t *testing.T) {
 	if built < 80 || spilled < 30 || refused == 0 || unsuited < 20 {
 		t.Error("they are too few to tell anything")
 	}
-}
-
-// admit compiles a drawn spec; nil where it is refused.
-func admit(t *testing.T, spec string) *contract.Contract {
-	t.Helper()
-	in := compile.Input{
-		Projection: &v1alpha1.Projection{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "n"}},
-		Brokers:    []v1alpha1.EventBroker{{ObjectMeta: metav1.ObjectMeta{Name: "main"}, Spec: v1alpha1.EventBrokerSpec{Kafka: &v1alpha1.KafkaBroker{}}}},
-		Stores: []v1alpha1.ReadStore{{ObjectMeta: metav1.ObjectMeta{Name: "read"}, Spec: v1alpha1.ReadStoreSpec{
-			Postgres: v1alpha1.PostgresStore{SecretRef: v1alpha1.LocalRef{Name: "db"}},
-		}}},
-	}
-	if err := yaml.UnmarshalStrict([]byte(spec), &in.Projection.Spec); err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.UnmarshalStrict([]byte(compiletest.Topics), &in.Topics); err != nil {
-		t.Fatal(err)
-	}
-	c, _ := compile.Compile(in)
-	return c
 }

@@ -10,13 +10,10 @@ import (
 	"slices"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
-	"sigs.k8s.io/yaml"
 
-	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
-	specs "github.com/projectionist-dev/projectionist/contract/compile"
+	"github.com/projectionist-dev/projectionist/contract/compile/admittest"
 	"github.com/projectionist-dev/projectionist/contract/compile/compiletest"
 	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/event"
@@ -30,13 +27,13 @@ import (
 func TestNoAdmittedRowDependsOnInterleaving(t *testing.T) {
 	admitted, refused := 0, 0
 	check := func(rt *rapid.T) {
-		c := admit(t, compiletest.Spec(rt))
+		c, byModel := admittest.Admit(t, compiletest.Spec(rt))
 		if c == nil {
 			return
 		}
 		admitted++
 		p := compile(t, c)
-		arrival := specs.Explain(c)[0].Arrival
+		arrival := byModel["m"]
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
 		for range 20 {
 			partitions := compiletest.Partitions(random)
@@ -58,26 +55,6 @@ func TestNoAdmittedRowDependsOnInterleaving(t *testing.T) {
 	if admitted < 50 || refused == 0 {
 		t.Errorf("only %d specs were admitted, %d events refused", admitted, refused)
 	}
-}
-
-// admit compiles a drawn spec; nil where it is refused.
-func admit(t *testing.T, spec string) *contract.Contract {
-	t.Helper()
-	in := specs.Input{
-		Projection: &v1alpha1.Projection{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "n"}},
-		Brokers:    []v1alpha1.EventBroker{{ObjectMeta: metav1.ObjectMeta{Name: "main"}, Spec: v1alpha1.EventBrokerSpec{Kafka: &v1alpha1.KafkaBroker{}}}},
-		Stores: []v1alpha1.ReadStore{{ObjectMeta: metav1.ObjectMeta{Name: "read"}, Spec: v1alpha1.ReadStoreSpec{
-			Postgres: v1alpha1.PostgresStore{SecretRef: v1alpha1.LocalRef{Name: "db"}},
-		}}},
-	}
-	if err := yaml.UnmarshalStrict([]byte(spec), &in.Projection.Spec); err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.UnmarshalStrict([]byte(compiletest.Topics), &in.Topics); err != nil {
-		t.Fatal(err)
-	}
-	c, _ := specs.Compile(in)
-	return c
 }
 
 // run folds events one by one, and gives the rows and the numbers of the events that were refused, sorted.
