@@ -214,3 +214,43 @@ func TestReplayKeysWithoutProjection(t *testing.T) {
 		t.Errorf("Jobs %+v", jobs)
 	}
 }
+
+// An old contract stays as long as the pod of a Replay's Job mounts it.
+func TestReplayKeysKeepTheirContract(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.answer(nil)
+	w.keys("some", "a")
+	w.settle()
+	jobs := w.keyJobs()
+	if len(jobs) != 1 {
+		t.Fatalf("Jobs %+v", jobs)
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.ns, Name: "some-pod", Labels: jobs[0].Spec.Template.Labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(&jobs[0], batchv1.SchemeGroupVersion.WithKind("Job"))},
+		},
+		Spec: jobs[0].Spec.Template.Spec,
+	}
+	w.create(pod)
+	old := resources.ContractOf(&pod.Spec)
+	there := func() bool {
+		err := w.c.Get(w.ctx, client.ObjectKey{Namespace: w.ns, Name: old}, &corev1.ConfigMap{})
+		w.must(client.IgnoreNotFound(err))
+		return err == nil
+	}
+	w.change(func(p *v1alpha1.Projection) { p.Spec.LagTargetSeconds = 77 })
+	w.settle()
+	w.now = w.now.Add(2 * time.Minute)
+	w.settle()
+	if now := w.deployment().Spec.Template.Spec; resources.ContractOf(&now) == old || !there() {
+		t.Errorf("projectors run %s, and %s is there: %t", resources.ContractOf(&now), old, there())
+	}
+	pod.Status.Phase = corev1.PodSucceeded
+	w.must(w.c.Status().Update(w.ctx, pod))
+	w.settle()
+	if there() {
+		t.Error("it stays when its pod has ended")
+	}
+}
