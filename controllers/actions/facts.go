@@ -24,7 +24,7 @@ var revisionName = regexp.MustCompile("^[0-9a-f]{10}$")
 // newest answer of any Job, and the name of that Job: that with the highest
 // sequence, and of these the one that ended last. Also an action that failed
 // tells what it found. It is nil where no Job has told. Lost is the name of a
-// promote that ended without an answer after that Job was made, "" if none:
+// promote that ended after that Job was made without telling what readers see, "" if none:
 // whether it took effect is then not known until another Job tells.
 func Facts(jobs []batchv1.Job, pods []corev1.Pod) (facts *contract.RevisionFacts, name, lost string) {
 	var newest, silent *view
@@ -37,10 +37,10 @@ func Facts(jobs []batchv1.Job, pods []corev1.Pod) (facts *contract.RevisionFacts
 			continue
 		}
 		result := outcome(v)
-		if result.Action == contract.ActionPromote && result.Reason == ReasonProbeFailed && (silent == nil || v.at.After(silent.at)) {
+		f := told(result)
+		if f == nil && result.Action == contract.ActionPromote && (silent == nil || v.at.After(silent.at)) {
 			silent = &v
 		}
-		f := told(result)
 		if f == nil {
 			continue
 		}

@@ -40,6 +40,7 @@ func TestFacts(t *testing.T) {
 	promoted := job(2, "q", 1, at(10), of(contract.ActionPromote, revB), says(contract.ActionPromote, revB, 2, true), madeAt(at(8)))
 	refused := job(3, "r", 1, at(20), of(contract.ActionDiscard, revA), says(contract.ActionDiscard, revB, 2, false), madeAt(at(18)))
 	silent := job(4, "s", 1, at(30), of(contract.ActionPromote, revA), madeAt(at(28)))
+	mute := job(4, "s", 1, at(30), of(contract.ActionPromote, revA), madeAt(at(28)), stamped(&contract.Result{Version: 1, Action: contract.ActionPromote, OK: true}))
 	told := job(5, "t", 1, at(40), of(contract.ActionPrepare, revB), says(contract.ActionPrepare, revB, 2, true), madeAt(at(35)))
 	old := job(6, "u", 1, at(5), of(contract.ActionPrepare, revA), stamped(&contract.Result{
 		Version: 1, Action: contract.ActionPrepare, OK: true, Prepare: &contract.PrepareFacts{ActiveRevision: revA, Sequence: 1}}))
@@ -54,6 +55,7 @@ func TestFacts(t *testing.T) {
 		"the highest sequence":            {[]batchv1.Job{promoted, prepared}, revB, "job-2", ""},
 		"a refusal tells, too":            {[]batchv1.Job{prepared, promoted, refused}, revB, "job-3", ""},
 		"a promote without an answer":     {[]batchv1.Job{promoted, silent}, revB, "job-2", "job-4"},
+		"a promote that tells nothing":    {[]batchv1.Job{promoted, mute}, revB, "job-2", "job-4"},
 		"what was told after it":          {[]batchv1.Job{promoted, silent, told}, revB, "job-5", ""},
 		"what no revision can be":         {[]batchv1.Job{odd}, "", "", ""},
 		"a Job that is still under way":   {[]batchv1.Job{job(8, "w", 1, time.Time{}, of(contract.ActionPrepare, revA))}, "", "", ""},

@@ -22,7 +22,7 @@ func (a *Admin) Discard(ctx context.Context, owner contract.Identity, s contract
 		}
 		return a.discard(ctx, tx, owner, s)
 	})
-	return a.factsAfter(ctx, owner), err
+	return a.factsAfter(ctx, owner, err)
 }
 
 func (a *Admin) discard(ctx context.Context, tx pgx.Tx, owner contract.Identity, s contract.Switch) error {

@@ -46,8 +46,7 @@ func (a *Admin) Promote(ctx context.Context, owner contract.Identity, s contract
 	}
 	trying, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
-	err := p.run(trying, a)
-	facts := a.factsAfter(ctx, owner)
+	facts, err := a.factsAfter(ctx, owner, p.run(trying, a))
 	if err != nil && facts.Active == s.Revision && facts.Sequence == s.Sequence+1 {
 		return facts, nil // the answer to its COMMIT was lost
 	}

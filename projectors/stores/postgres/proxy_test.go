@@ -128,6 +128,10 @@ func (p *proxy) fromClient(client, server net.Conn) {
 			return
 		}
 		switch m[0] {
+		case 'Q':
+			if bytes.EqualFold(m[5:], []byte("commit\x00")) && p.take(cutBeforeCommit) {
+				return
+			}
 		case 'P':
 			var parse pgproto3.Parse
 			if parse.Decode(bytes.Clone(m[5:])) == nil && parse.Query == "COMMIT" {

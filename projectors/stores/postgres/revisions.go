@@ -28,15 +28,19 @@ func (a *Admin) Revisions(ctx context.Context, owner contract.Identity) (contrac
 // factsTimeout bounds how long the facts of something that has failed are waited for.
 const factsTimeout = 5 * time.Second
 
-// factsAfter reads the facts when the caller's time may be over; zero ones where they cannot be read.
-func (a *Admin) factsAfter(ctx context.Context, owner contract.Identity) contract.RevisionFacts {
+// factsAfter reads the facts when the caller's time may be over. What was done and is not told is no success: who asked
+// asks again, and is told then.
+func (a *Admin) factsAfter(ctx context.Context, owner contract.Identity, err error) (contract.RevisionFacts, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), factsTimeout)
 	defer cancel()
-	facts, err := a.Revisions(ctx, owner)
-	if err != nil {
-		return contract.RevisionFacts{}
+	facts, unread := a.Revisions(ctx, owner)
+	if unread == nil {
+		return facts, err
 	}
-	return facts
+	if err == nil {
+		err = unread
+	}
+	return contract.RevisionFacts{}, err
 }
 
 func revisionFacts(ctx context.Context, tx pgx.Tx, schema string, owner contract.Identity) (facts contract.RevisionFacts, err error) {
