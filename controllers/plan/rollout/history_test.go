@@ -69,7 +69,7 @@ func TestHistories(t *testing.T) {
 			if r.IntN(4) == 0 {
 				j.runs = 2
 			}
-			j.mute = r.IntN(8) == 0
+			j.mute, j.curt = r.IntN(8) == 0, r.IntN(8) == 0
 		}
 		for range 60 {
 			switch r.IntN(14) {

@@ -68,9 +68,10 @@ type simDeployment struct {
 type simJob struct {
 	batchv1.Job
 	s contract.Switch
-	// due is when it runs, runs how often; mute loses its answer.
+	// due is when it runs, runs how often; mute loses its answer, and one that is curt does not tell what readers see.
 	due, runs int
 	mute      bool
+	curt      bool
 }
 
 // sim is a cluster and a store. The operator that works on it keeps nothing between ticks.
@@ -479,6 +480,9 @@ func (s *sim) advance() {
 			_ = s.act(j)
 		}
 		s.check()
+		if j.curt && r.Action == contract.ActionPromote {
+			r.Revisions = nil
+		}
 		if !j.mute {
 			data, _ := json.Marshal(r)
 			j.Annotations[resources.AnnotationResult] = string(data)
