@@ -128,14 +128,3 @@ func clip(s string) string {
 	}
 	return s
 }
-
-// at joins a field path and a message, either of which may be empty.
-func at(path, message string) string {
-	switch {
-	case path == "":
-		return message
-	case message == "":
-		return path
-	}
-	return path + ": " + message
-}

@@ -32,11 +32,7 @@ func probed(s actions.State, subject, good string) Verdict {
 // failed turns a result that says no into a verdict: an environment fault
 // waits, anything else needs a human.
 func failed(r *contract.Result) Verdict {
-	reason := r.Reason
-	if !validReason(reason) {
-		reason = v1alpha1.ReasonProbeFailed
-	}
-	message := at(r.Path, r.Message)
+	reason, message := actions.Reason(r.Reason, v1alpha1.ReasonProbeFailed), actions.At(r.Path, r.Message)
 	if message == "" {
 		message = "the Job said no more than " + reason
 	}
@@ -44,16 +40,6 @@ func failed(r *contract.Result) Verdict {
 		return working(reason, message)
 	}
 	return stuck(reason, message)
-}
-
-// validReason keeps what a pod says within the form of a reason.
-func validReason(s string) bool {
-	if s == "" || len(s) > 64 || s[0] < 'A' || s[0] > 'Z' {
-		return false
-	}
-	return strings.IndexFunc(s, func(r rune) bool {
-		return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9')
-	}) < 0
 }
 
 // Broker gives the status of an EventBroker.
@@ -86,7 +72,7 @@ func schemaRegistry(probe *contract.Result) Fact {
 		fact.Status, fact.Reason, fact.Message = metav1.ConditionTrue, v1alpha1.ReasonReachable, "the schema registry was reached and may be used"
 		return fact
 	}
-	fact.Status, fact.Reason = metav1.ConditionFalse, reasonOr(r.Reason, v1alpha1.ReasonUnreachable)
+	fact.Status, fact.Reason = metav1.ConditionFalse, actions.Reason(r.Reason, v1alpha1.ReasonUnreachable)
 	fact.Message = r.Message + ". Events whose schema is known are applied; others wait"
 	return fact
 }
@@ -157,7 +143,7 @@ func Topic(in TopicInput, now time.Time) v1alpha1.EventTopicStatus {
 	v, holds := TopicHolds(t, in.Broker)
 	switch {
 	case in.Problems != "":
-		v = stuck(reasonOr(in.Reason, v1alpha1.ReasonInvalidSpec), in.Problems)
+		v = stuck(actions.Reason(in.Reason, v1alpha1.ReasonInvalidSpec), in.Problems)
 	case !holds:
 		v = probed(in.Probe, "the broker for the topic", good)
 	}

@@ -162,7 +162,7 @@ func source(o *Observation) Fact {
 	if h := o.Progress.Source; o.Progress.Heard {
 		f.Status, f.Reason, f.Message = metav1.ConditionTrue, v1alpha1.ReasonReachable, "the projectors read the topics"
 		if !h.OK {
-			f.Status, f.Reason, f.Message = metav1.ConditionFalse, reasonOr(h.Reason, v1alpha1.ReasonUnreachable), orElse(h.Message, "the projectors cannot read the topics")
+			f.Status, f.Reason, f.Message = metav1.ConditionFalse, actions.Reason(h.Reason, v1alpha1.ReasonUnreachable), orElse(h.Message, "the projectors cannot read the topics")
 		}
 		return f
 	}
@@ -199,7 +199,7 @@ func store(o *Observation) Fact {
 	if h := o.Progress.Store; o.Progress.Heard {
 		f.Status, f.Reason, f.Message = metav1.ConditionTrue, v1alpha1.ReasonReachable, "the projectors write to the store"
 		if !h.OK {
-			f.Status, f.Reason, f.Message = metav1.ConditionFalse, reasonOr(h.Reason, v1alpha1.ReasonUnreachable), orElse(h.Message, "the projectors cannot write to the store")
+			f.Status, f.Reason, f.Message = metav1.ConditionFalse, actions.Reason(h.Reason, v1alpha1.ReasonUnreachable), orElse(h.Message, "the projectors cannot write to the store")
 		}
 		return f
 	}
@@ -232,15 +232,8 @@ func fromReady(f Fact, who string, conditions []metav1.Condition) Fact {
 		f.Status, f.Reason, f.Message = metav1.ConditionUnknown, v1alpha1.ReasonPending, who+" has not been looked at yet"
 		return f
 	}
-	f.Status, f.Reason, f.Message = c.Status, reasonOr(c.Reason, v1alpha1.ReasonPending), who+" is not ready: "+c.Message
+	f.Status, f.Reason, f.Message = c.Status, actions.Reason(c.Reason, v1alpha1.ReasonPending), who+" is not ready: "+c.Message
 	return f
-}
-
-func reasonOr(reason, other string) string {
-	if validReason(reason) {
-		return reason
-	}
-	return other
 }
 
 // words gives the one word of a verdict's reason, where it is not that of its kind.

@@ -103,12 +103,12 @@ func stopped(o *Observation) (Verdict, bool) {
 	}
 	s := first.Stopped
 	message := fmt.Sprintf("Partition %s/%d stopped at position %s: %s. Nothing after this event was applied on this partition",
-		first.Topic, first.Partition, s.Position, strings.TrimRight(at(s.Path, s.Message), "."))
+		first.Topic, first.Partition, s.Position, strings.TrimRight(actions.At(s.Path, s.Message), "."))
 	if more > 0 {
 		message += fmt.Sprintf(". %d more %s stopped, too", more, plural(int64(more), "partition"))
 	}
 	message = joined(message, wayOut(s.Reason))
-	return stuck(reasonOr(s.Reason, v1alpha1.ReasonHandlerError), message), true
+	return stuck(actions.Reason(s.Reason, v1alpha1.ReasonHandlerError), message), true
 }
 
 // wayOut is what a person can do about an event that cannot be applied. Other
@@ -135,7 +135,7 @@ func specVerdict(o *Observation) (Verdict, bool) {
 	case o.Spec.Reason == v1alpha1.ReasonReferenceMissing:
 		return working(o.Spec.Reason, joined(o.Spec.Message, goesOn)), true
 	}
-	return stuck(reasonOr(o.Spec.Reason, v1alpha1.ReasonInvalidSpec), joined(o.Spec.Message, goesOn)), true
+	return stuck(actions.Reason(o.Spec.Reason, v1alpha1.ReasonInvalidSpec), joined(o.Spec.Message, goesOn)), true
 }
 
 // waiting is a broker, topic or store that does not answer.

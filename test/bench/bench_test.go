@@ -84,7 +84,9 @@ func (f *figures) add(what, format string, args ...any) {
 	*f = append(*f, [2]string{what, fmt.Sprintf(format, args...)})
 }
 
-func TestBench(t *testing.T) {
+// realParts is the broker and the database of the benches, and the memory limit that the operator gives a projector.
+func realParts(t *testing.T) *rig.Rig {
+	t.Helper()
 	if os.Getenv("GOMEMLIMIT") == "" {
 		t.Setenv("GOMEMLIMIT", operatorsLimit)
 	}
@@ -100,7 +102,12 @@ func TestBench(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	t.Cleanup(r.Close)
+	return r
+}
+
+func TestBench(t *testing.T) {
+	r := realParts(t)
 	b := &bench{t: t, p: r.NewProjection(t, orderSummary()), events: number(t, "BENCH_EVENTS", 1_000_000), keys: number(t, "BENCH_KEYS", 100_000)}
 	b.p.Prepare(t)
 	b.fill()

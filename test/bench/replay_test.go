@@ -57,22 +57,7 @@ type replay struct {
 // the same log and of copying the final rows. The runs are interleaved, so that a
 // machine that changes its speed changes it for all.
 func TestReplay(t *testing.T) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		t.Setenv("GOMEMLIMIT", operatorsLimit)
-	}
-	broker, err := rig.StartPart("kafka", rig.Instance("bench"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	database, err := rig.StartPart("postgres", rig.Instance("bench"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := rig.New(broker, database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := realParts(t)
 	b := &bench{t: t, p: r.NewProjection(t, replaySpec()), events: number(t, "BENCH_REPLAY_EVENTS", 2_000_000), keys: number(t, "BENCH_REPLAY_KEYS", 200_000)}
 	x := &replay{bench: b, took: map[string][]time.Duration{}, cpuTime: map[string]float64{}}
 	b.p.Prepare(t) // what readers see; the others are built beside it

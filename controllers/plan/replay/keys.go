@@ -5,7 +5,6 @@ package replay
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -58,7 +57,7 @@ func (d *decider) ofKeys() Decision {
 	case j.Hindered != nil:
 		return d.hindered(j.Hindered, "the rows are not made anew yet")
 	case j.Final():
-		return d.failed(reason(j.Result.Reason), "nothing was changed: %s", at(j.Result.Path, j.Result.Message))
+		return d.failed(actions.Reason(j.Result.Reason, v1alpha1.ReasonProbeFailed), "nothing was changed: %s", actions.At(j.Result.Path, j.Result.Message))
 	}
 	if wait := d.keysWait(); wait != nil {
 		return *wait
@@ -128,27 +127,11 @@ func (d *decider) replayed() Decision {
 
 // hindered is what a result says that is no end.
 func (d *decider) hindered(r *contract.Result, what string) Decision {
-	out := working(v1alpha1.ReplayRunning, reason(r.Reason), "%s: %s", what, at(r.Path, r.Message))
+	out := working(v1alpha1.ReplayRunning, actions.Reason(r.Reason, v1alpha1.ReasonProbeFailed), "%s: %s", what, actions.At(r.Path, r.Message))
 	if !r.Retryable {
 		out.State, out.Word = Stuck, v1alpha1.ReplayStalled
 	}
 	return out
-}
-
-// reason keeps what a pod says within the form of a reason.
-func reason(s string) string {
-	letters := strings.IndexFunc(s, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9') }) < 0
-	if s == "" || len(s) > 64 || s[0] < 'A' || s[0] > 'Z' || !letters {
-		return v1alpha1.ReasonProbeFailed
-	}
-	return s
-}
-
-func at(path, message string) string {
-	if path == "" {
-		return message
-	}
-	return path + ": " + message
 }
 
 func count(n int, word string) string {

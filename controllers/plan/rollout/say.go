@@ -13,6 +13,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
 )
 
@@ -131,9 +132,9 @@ func (d *decider) progress(r *Revision) *Say {
 		return working(v1alpha1.ReasonBuilding, "%s: its tables are made%s", beside, d.why(r.Name))
 	}
 	if p := stopped(r.Progress); p != nil && !d.promotable(r) {
-		return stuck(reason(p.Stopped.Reason, v1alpha1.ReasonHandlerError),
+		return stuck(actions.Reason(p.Stopped.Reason, v1alpha1.ReasonHandlerError),
 			"%s, and its partition %s/%d stopped at position %s: %s. Readers go on with revision %s. Correct the spec, and it is built anew",
-			beside, p.Topic, p.Partition, p.Stopped.Position, strings.TrimRight(at(p.Stopped.Path, p.Stopped.Message), "."), active)
+			beside, p.Topic, p.Partition, p.Stopped.Position, strings.TrimRight(actions.At(p.Stopped.Path, p.Stopped.Message), "."), active)
 	}
 	if d.unverified(r) && (d.ready(r) || r.Verify.Final()) {
 		return d.verifying(r)
@@ -213,28 +214,11 @@ const reasonSuperseded = "Superseded"
 
 // from says what a Job's result means.
 func from(r *contract.Result, what string) *Say {
-	s := stuck(reason(r.Reason, v1alpha1.ReasonPrepareFailed), "%s: %s", what, strings.TrimRight(at(r.Path, r.Message), "."))
+	s := stuck(actions.Reason(r.Reason, v1alpha1.ReasonPrepareFailed), "%s: %s", what, strings.TrimRight(actions.At(r.Path, r.Message), "."))
 	if r.Retryable {
 		s.Kind = Working
 	}
 	return s
-}
-
-// reason keeps what a pod says within the form of a reason.
-func reason(s, other string) string {
-	if s == "" || len(s) > 64 || s[0] < 'A' || s[0] > 'Z' || strings.IndexFunc(s, func(r rune) bool {
-		return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9')
-	}) >= 0 {
-		return other
-	}
-	return s
-}
-
-func at(path, message string) string {
-	if path == "" {
-		return message
-	}
-	return path + ": " + message
 }
 
 // why says what asked for a revision that is new.
@@ -436,7 +420,7 @@ func (d *decider) state(r *Revision) string {
 func (d *decider) message(r *Revision) string {
 	switch role := d.role(r); {
 	case role == RoleLeaving && r.Discard.Failed():
-		return "it could not be dropped yet: " + at(r.Discard.Result.Path, r.Discard.Result.Message)
+		return "it could not be dropped yet: " + actions.At(r.Discard.Result.Path, r.Discard.Result.Message)
 	case role == RoleLeaving && r.Discard.Hindered != nil:
 		return r.Discard.Hindered.Message
 	case role == RoleLeaving && (r.Deployed || r.Pods):
@@ -448,10 +432,10 @@ func (d *decider) message(r *Revision) string {
 	case d.queued(r):
 		return d.queue(r)
 	case r.Prepare.Failed():
-		return at(r.Prepare.Result.Path, r.Prepare.Result.Message)
+		return actions.At(r.Prepare.Result.Path, r.Prepare.Result.Message)
 	}
 	if p := stopped(r.Progress); p != nil {
-		return fmt.Sprintf("partition %s/%d stopped at position %s: %s", p.Topic, p.Partition, p.Stopped.Position, at(p.Stopped.Path, p.Stopped.Message))
+		return fmt.Sprintf("partition %s/%d stopped at position %s: %s", p.Topic, p.Partition, p.Stopped.Position, actions.At(p.Stopped.Path, p.Stopped.Message))
 	}
 	if r.Trouble != "" {
 		return r.Trouble
@@ -467,9 +451,9 @@ func (d *decider) verified(r *Revision) string {
 	case r.Verify.OK():
 		return "verified: " + r.Verify.Result.Message
 	case !r.Verify.Final():
-		return "it could not be verified yet: " + at(r.Verify.Result.Path, r.Verify.Result.Message)
+		return "it could not be verified yet: " + actions.At(r.Verify.Result.Path, r.Verify.Result.Message)
 	case r.Name == d.out.Active:
-		return "readers see it although its verification failed: " + at(r.Verify.Result.Path, r.Verify.Result.Message)
+		return "readers see it although its verification failed: " + actions.At(r.Verify.Result.Path, r.Verify.Result.Message)
 	}
-	return "its verification failed: " + at(r.Verify.Result.Path, r.Verify.Result.Message)
+	return "its verification failed: " + actions.At(r.Verify.Result.Path, r.Verify.Result.Message)
 }
