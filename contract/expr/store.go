@@ -31,13 +31,20 @@ const (
 // are used again, and small ones and decimals are cut from larger pieces. What it gives
 // is never modified.
 type valueStore struct {
-	strings  [internSlots]any
+	strings  [internSlots]interned
 	seed     maphash.Seed
 	chunk    []byte
 	decimals []apd.Decimal
 	// at is a timestamp that was made lately: those of one event are often one.
 	at     time.Time
 	atItem any
+}
+
+// interned is a string and its hash, so that most others are told from it without a look at its bytes, which have
+// long left the processor's cache.
+type interned struct {
+	hash uint64
+	item any
 }
 
 func (a *Activation) values() *valueStore {
@@ -52,12 +59,15 @@ func (st *valueStore) text(s string) any {
 	if len(s) > internBytes {
 		return strings.Clone(s)
 	}
-	slot := &st.strings[maphash.String(st.seed, s)%internSlots]
-	if known, ok := (*slot).(string); ok && known == s {
-		return *slot
+	hash := maphash.String(st.seed, s)
+	slot := &st.strings[hash%internSlots]
+	if slot.hash == hash {
+		if known, ok := slot.item.(string); ok && known == s {
+			return slot.item
+		}
 	}
-	*slot = st.clone(s)
-	return *slot
+	slot.hash, slot.item = hash, st.clone(s)
+	return slot.item
 }
 
 func (st *valueStore) clone(s string) string {

@@ -5,7 +5,9 @@ package bulk_test
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/bulk"
@@ -28,7 +30,7 @@ func BenchmarkBuild(b *testing.B) {
 			Set: map[string]string{"customer_id": "event.customerId"}, Add: map[string]string{"lines": "1", "total": "event.price*event.quantity"},
 		}},
 	}}
-	const events = 100_000
+	const events = 1_000_000
 	w := newWorld(b, c, 8)
 	for i := range events {
 		k := i * 7919 % (events / 10)
@@ -37,6 +39,7 @@ func BenchmarkBuild(b *testing.B) {
 			k, k%5000, k%5000*7, 1+i%9, i%200, i%100)})
 	}
 	b.ResetTimer()
+	before := cpuTime(b)
 	for n := 0; b.Loop(); n++ {
 		next := *c
 		next.Revision, next.DataHash = fmt.Sprintf("%010d", n), fmt.Sprintf("1:%010d", n)
@@ -47,5 +50,15 @@ func BenchmarkBuild(b *testing.B) {
 			b.Fatalf("%d events were built", n)
 		}
 	}
+	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/float64(b.N)/events, "cpu-ns/event")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/events, "ns/event")
+}
+
+// cpuTime is the processor time of this process so far.
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

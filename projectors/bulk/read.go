@@ -203,7 +203,11 @@ func (r *reader) foldUnit(f *folder, u *unit) error {
 	newest := int64(0)
 	for i := range u.batch.Records {
 		rec := &u.batch.Records[i]
-		if err := r.awaitSchemas(func() error { return f.fold(u.batch.TopicPartition, rec) }); err != nil {
+		err := f.fold(u.batch.TopicPartition, rec)
+		if err != nil && errors.As(err, new(*codecs.UnavailableError)) {
+			err = r.awaitSchemas(func() error { return f.fold(u.batch.TopicPartition, rec) })
+		}
+		if err != nil {
 			return err
 		}
 		if rec.Timestamp <= maxTimestamp {

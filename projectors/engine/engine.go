@@ -21,7 +21,8 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
-// Evaluator turns records into effects. It is used by one goroutine at a time.
+// Evaluator turns records into effects. It is used by one goroutine at a time. The effects' slices of keys and changes
+// are valid until its next call.
 type Evaluator interface {
 	Handle(tp event.TopicPartition, rec *event.Record, out []fold.Effect) ([]fold.Effect, handlers.Outcome, error)
 }

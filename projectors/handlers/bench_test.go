@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -120,9 +121,11 @@ func BenchmarkEvent(b *testing.B) {
 	ev = p.NewEvaluator()
 	var effects []fold.Effect
 	for i := range records {
-		if effects, _, err = ev.Handle(tp, &records[i], effects); err != nil {
+		if out, _, err = ev.Handle(tp, &records[i], out[:0]); err != nil {
 			b.Fatal(err)
 		}
+		out[0].Key, out[0].Changes = slices.Clone(out[0].Key), slices.Clone(out[0].Changes)
+		effects = append(effects, out[0])
 	}
 	batch := fold.NewBatch(p.Models())
 	run("fold", func(b *testing.B, i int) {

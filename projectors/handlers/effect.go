@@ -82,19 +82,20 @@ func (e *Evaluator) element(t *topic, h *handler, keyed bool, first int, out []f
 	return out, true, nil
 }
 
-// takeValues gives room for n values that the effect keeps.
-func (e *Evaluator) takeValues(n int) []value.Value {
-	if len(e.values)+n > cap(e.values) {
-		e.values = make([]value.Value, 0, max(slab, n))
+// take cuts room for n values from a slab; one that is full is left to those who have its values.
+func take(from *[]value.Value, n int) []value.Value {
+	s := *from
+	if len(s)+n > cap(s) {
+		s = make([]value.Value, 0, max(slab, n))
 	}
-	at := len(e.values)
-	e.values = e.values[:at+n]
-	return e.values[at : at+n : at+n]
+	at := len(s)
+	*from = s[:at+n]
+	return s[at : at+n : at+n]
 }
 
 // key evaluates the key of a row.
 func (e *Evaluator) key(h *handler, eff *fold.Effect) *EventError {
-	eff.Key = e.takeValues(len(h.key))
+	eff.Key = take(&e.keys, len(h.key))
 	for i := range h.key {
 		v, err := h.key[i].eval(&e.act)
 		if err != nil {

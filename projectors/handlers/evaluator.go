@@ -28,9 +28,10 @@ type Evaluator struct {
 	headers []expr.Header
 	// elements are those of the forEach at hand.
 	elements expr.Elements
-	// changes and values are carved up for effects; full ones are left to them.
+	// changes and keys are carved up for the effects of the record at hand, kept for what loaders hold for longer.
 	changes []fold.Change
-	values  []value.Value
+	keys    []value.Value
+	kept    []value.Value
 	// excerpt is what the loaders of the handler at hand keep of the event; nil until one needs it.
 	excerpt *excerpt
 	// observe is nil unless a tool wants to know which handler made an effect.
@@ -80,9 +81,11 @@ func (e *Evaluator) lane(name string) (*lane, error) {
 // Handle appends the effects of one record to out, in the order of the
 // contract's models and handlers. On an error it appends nothing; the error is an
 // *EventError, or a *codecs.UnavailableError, after which it can be tried again.
-// The effects stay valid after the record's buffer is released.
+// The effects' slices of keys and changes are valid until the next call; what is in them, and loaders, stay valid after
+// that, and after the record's buffer is released.
 func (e *Evaluator) Handle(tp event.TopicPartition, rec *event.Record, out []fold.Effect) ([]fold.Effect, Outcome, error) {
 	n := len(out)
+	e.changes, e.keys = e.changes[:0], e.keys[:0]
 	e.act.Type = "" // whatever Handle gets to, the last record's type is over
 	out, o, err := e.handle(tp, rec, out)
 	if err != nil {

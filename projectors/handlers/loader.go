@@ -46,7 +46,8 @@ const (
 
 // load makes a loading effect of the handler.
 func (e *Evaluator) load(h *handler, eff *fold.Effect) *EventError {
-	l := &loader{h: h, key: eff.Key, size: loaderBytes}
+	l := &loader{h: h, key: take(&e.kept, len(eff.Key)), size: loaderBytes}
+	copy(l.key, eff.Key)
 	if h.version != nil {
 		v, err := h.version.eval(&e.act)
 		if err != nil {
@@ -55,7 +56,7 @@ func (e *Evaluator) load(h *handler, eff *fold.Effect) *EventError {
 		l.version = v
 		l.size += operandBytes + sizeOf(v)
 	}
-	l.operands = e.takeValues(len(h.changes))
+	l.operands = take(&e.kept, len(h.changes))
 	l.size += operandBytes * len(h.changes)
 	for i := range h.changes {
 		o := &h.changes[i]
