@@ -55,6 +55,16 @@ func OpenURL(storeURL, application string) (Database, error) {
 	}
 }
 
+// OpenURLOf is OpenURL for tables that an operator has made: in PostgreSQL they are in the schemas of the ReadStore, whose
+// address may be another one from here.
+func OpenURLOf(st contract.Store, storeURL, application string) (Database, error) {
+	db, err := OpenURL(storeURL, application)
+	if p, ok := db.(*postgresDatabase); ok && st.Postgres != nil {
+		p.config.Schema, p.config.BookkeepingSchema = st.Postgres.Schema, st.Postgres.BookkeepingSchema
+	}
+	return db, err
+}
+
 // OpenScratch is OpenURL for a place of its own there, which Close removes: in
 // PostgreSQL two new schemas, for SQLite a new file beside the one named.
 func OpenScratch(storeURL, application string) (Database, error) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/stores/postgres"
 )
 
@@ -38,6 +39,28 @@ func TestOpenURLRefuses(t *testing.T) {
 	for _, in := range []string{"", "mysql://me:hidden@db/orders", "sqlite:", "postgres://me:hidden@db", "postgres://me:hidden@db:port/orders", "postgres://me:hi dden@db/%zz"} {
 		if _, err := OpenURL(in, "test"); err == nil || strings.Contains(err.Error(), "hidden") || strings.Contains(err.Error(), "dden") {
 			t.Errorf("%s gives %v, want an error without the password", in, err)
+		}
+	}
+}
+
+// TestOpenURLOf: what an operator has made is in the schemas of the ReadStore, wherever the URL leads.
+func TestOpenURLOf(t *testing.T) {
+	const at = "postgres://me@db/orders"
+	for _, tt := range []struct {
+		of                  contract.Store
+		tables, bookkeeping string
+	}{
+		{contract.Store{}, "public", "projectionist"},
+		{contract.Store{Postgres: &contract.PostgresStore{Host: "elsewhere", Schema: "shop", BookkeepingSchema: "books"}}, "shop", "books"},
+	} {
+		db, err := OpenURLOf(tt.of, at, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := db.(*postgresDatabase).config
+		ep, err := c.Resolve(t.Context())
+		if c.Schema != tt.tables || c.BookkeepingSchema != tt.bookkeeping || err != nil || ep.Host != "db" {
+			t.Errorf("%+v: schemas %s and %s at %s (%v), want %s and %s at db", tt.of, c.Schema, c.BookkeepingSchema, ep.Host, err, tt.tables, tt.bookkeeping)
 		}
 	}
 }

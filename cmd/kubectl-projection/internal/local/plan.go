@@ -53,7 +53,9 @@ type plan struct {
 	// deployed is true where a cluster says what the tables were built from.
 	deployed bool
 	// storeURL is empty where each projection has its ReadStore.
-	storeURL    string
+	storeURL string
+	// operators is the ReadStore of tables that an operator has made, which says their schemas even where storeURL leads there.
+	operators   contract.Store
 	projections []*workspace.Compiled
 	topics      []v1alpha1.EventTopic
 	mounts      credentials.Mounts
@@ -136,7 +138,7 @@ func (p *plan) database() (connect.Database, error) {
 	if db := p.databases[p.storeURL]; db != nil {
 		return db, nil
 	}
-	db, err := connect.OpenURL(p.storeURL, application)
+	db, err := connect.OpenURLOf(p.operators, p.storeURL, application)
 	if err != nil {
 		return nil, fmt.Errorf("--store: %w", err)
 	}

@@ -188,6 +188,9 @@ func newVerifyPlan(p *output.Printer, o VerifyOptions) (*plan, error) {
 	if o.Store == "" && !c.HasStore {
 		out.storeURL = defaultStore
 	}
+	if c.HasStore && (o.Deployed != nil || o.Cluster != "") {
+		out.operators = c.Contract.Store
+	}
 	if file, ok := strings.CutPrefix(out.storeURL, "sqlite:"); ok {
 		// To open a database that is not there would make one.
 		if _, err := os.Stat(file); err != nil {
