@@ -207,6 +207,14 @@ func since(t *testing.T, begin time.Time, what string, ok func() bool) time.Dura
 // latency produces at a steady rate and asks all the time for the rows that are
 // not there yet.
 func (b *bench) latency(rate, seconds int) {
+	at := b.visible("l", rate, seconds)
+	b.out.add(fmt.Sprintf("Produce to visible row at %d events/s for %d s", rate, seconds),
+		"p50 **%.1f ms**, p99 **%.1f ms**, p99.9 %.1f ms", at(0.5), at(0.99), at(0.999))
+}
+
+// visible gives quantiles, in milliseconds, of the time from the producer to the visible row, for rows of their own with
+// this prefix.
+func (b *bench) visible(prefix string, rate, seconds int) (quantile func(float64) float64) {
 	t := b.t
 	k, err := b.p.Kafka.Dial(kgo.ProducerLinger(0))
 	if err != nil {
@@ -224,7 +232,7 @@ func (b *bench) latency(rate, seconds int) {
 		begin := time.Now()
 		for i := range total {
 			time.Sleep(time.Until(begin.Add(time.Duration(i) * time.Second / time.Duration(rate))))
-			s := sent{id: fmt.Sprintf("l%07d", i), at: time.Now()}
+			s := sent{id: fmt.Sprintf("%s%07d", prefix, i), at: time.Now()}
 			k.Produce(context.Background(), order(b.p, s.id, i%5000, 1, 100, s.at), func(_ *kgo.Record, err error) {
 				if err != nil {
 					t.Errorf("produce: %v", err)
@@ -274,11 +282,9 @@ func (b *bench) latency(rate, seconds int) {
 		time.Sleep(time.Millisecond)
 	}
 	slices.Sort(took)
-	at := func(q float64) float64 {
+	return func(q float64) float64 {
 		return float64(took[min(len(took)-1, int(q*float64(len(took))))].Microseconds()) / 1000
 	}
-	b.out.add(fmt.Sprintf("Produce to visible row at %d events/s for %d s", rate, seconds),
-		"p50 **%.1f ms**, p99 **%.1f ms**, p99.9 %.1f ms", at(0.5), at(0.99), at(0.999))
 }
 
 // idle measures memory after a while without events, when the runtime has given back what it can.

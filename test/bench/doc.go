@@ -8,7 +8,7 @@
 // Markdown with the machine, and checks the table's content before it does.
 //
 // A second table is of replays: five interleaved runs of a bulk build, the live
-// path, reading the log alone, and copying the final rows alone.
+// path, reading the log alone, and copying the final rows alone. A third one is of the live path beside such builds.
 //
 //	make bench
 //
