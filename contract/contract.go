@@ -361,6 +361,8 @@ type ProjectorStatus struct {
 type PartitionStatus struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
+	// Begin is where the revision began to read it, empty where that is the beginning of the log, or not known.
+	Begin Position `json:"begin,omitempty"`
 	// Position is the next position to read, End the last stable end of the log.
 	Position Position `json:"position"`
 	End      Position `json:"end"`

@@ -72,7 +72,7 @@ func (s *sim) underWay(newest *contract.Contract) *Replay {
 	if r == nil {
 		return nil
 	}
-	return &Replay{Name: r.Name, UID: string(r.UID), Promotion: r.Spec.Promotion, Suspended: ptr.Deref(r.Spec.Suspend, false)}
+	return &Replay{Name: r.Name, UID: string(r.UID), Promotion: r.Spec.Promotion, Suspended: ptr.Deref(r.Spec.Suspend, false), From: replay.FromOf(r)}
 }
 
 // observed is the status that the Projection's reconciler writes last.
