@@ -173,14 +173,18 @@ func TestReplayFromIsOneOf(t *testing.T) {
 		edit    func(*v1alpha1.ReplaySpec)
 		refused string
 	}{
-		"earliest":        {func(s *v1alpha1.ReplaySpec) { s.From.Earliest = &v1alpha1.ReplayEarliest{} }, ""},
-		"time":            {func(s *v1alpha1.ReplaySpec) { s.From.Time = &now }, ""},
-		"positions":       {func(s *v1alpha1.ReplaySpec) { s.From.Positions = []v1alpha1.ReplayPosition{position("orders", "0")} }, ""},
-		"two":             {func(s *v1alpha1.ReplaySpec) { s.From.Earliest, s.From.Time = &v1alpha1.ReplayEarliest{}, &now }, "exactly one"},
-		"no number":       {func(s *v1alpha1.ReplaySpec) { s.From.Positions = []v1alpha1.ReplayPosition{position("orders", "007")} }, "should match"},
-		"twice":           {func(s *v1alpha1.ReplaySpec) { s.From.Positions = []v1alpha1.ReplayPosition{position("orders", "0"), position("orders", "1")} }, "Duplicate"},
-		"none":            {func(s *v1alpha1.ReplaySpec) { s.From.Positions = []v1alpha1.ReplayPosition{} }, "exactly one"},
-		"beside some key": {func(s *v1alpha1.ReplaySpec) { s.From.Time, s.Keys = &now, v1alpha1.ReplayKeys{Model: "totals", Values: []string{"a"}} }, "give keys or from"},
+		"earliest":  {func(s *v1alpha1.ReplaySpec) { s.From.Earliest = &v1alpha1.ReplayEarliest{} }, ""},
+		"time":      {func(s *v1alpha1.ReplaySpec) { s.From.Time = &now }, ""},
+		"positions": {func(s *v1alpha1.ReplaySpec) { s.From.Positions = []v1alpha1.ReplayPosition{position("orders", "0")} }, ""},
+		"two":       {func(s *v1alpha1.ReplaySpec) { s.From.Earliest, s.From.Time = &v1alpha1.ReplayEarliest{}, &now }, "exactly one"},
+		"no number": {func(s *v1alpha1.ReplaySpec) { s.From.Positions = []v1alpha1.ReplayPosition{position("orders", "007")} }, "should match"},
+		"twice": {func(s *v1alpha1.ReplaySpec) {
+			s.From.Positions = []v1alpha1.ReplayPosition{position("orders", "0"), position("orders", "1")}
+		}, "Duplicate"},
+		"none": {func(s *v1alpha1.ReplaySpec) { s.From.Positions = []v1alpha1.ReplayPosition{} }, "spec.from"},
+		"beside some key": {func(s *v1alpha1.ReplaySpec) {
+			s.From.Time, s.Keys = &now, v1alpha1.ReplayKeys{Model: "totals", Values: []string{"a"}}
+		}, "give keys or from"},
 	} {
 		r := &v1alpha1.Replay{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, GenerateName: "from-"}, Spec: v1alpha1.ReplaySpec{ProjectionRef: v1alpha1.LocalRef{Name: "totals"}}}
 		c.edit(&r.Spec)

@@ -6,6 +6,7 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // ReplayFrom is where the new tables begin. Exactly one of its fields is set.
+// +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="(has(self.earliest) ? 1 : 0) + (has(self.time) ? 1 : 0) + (has(self.positions) ? 1 : 0) == 1",message="from is one of earliest, time and positions: give exactly one"
 type ReplayFrom struct {
 	// earliest is the beginning of the log, as where there is no from. Example: {}.

@@ -11,7 +11,7 @@ import (
 	"github.com/projectionist-dev/projectionist/contract"
 )
 
-// ReasonStartNotPossible: rows would be wrong if events before a start were left out.
+// ReasonStartNotPossible says that rows would be wrong if events before a start were left out.
 const ReasonStartNotPossible = "StartNotPossible"
 
 const (
