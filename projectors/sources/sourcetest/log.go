@@ -280,13 +280,13 @@ func byTime(t *testing.T, h Harness) {
 	check(50, 10, 7, 0)
 	check(60, 10, 7, 0)
 	finish()
+	// A broker lets go of it a little after it has said so.
+	reader := NewReader(h.Log(t), c)
+	reader.Until(t, func() bool { return len(reader.Records[c]) == 2 })
 	check(50, 10, 7, 0)
 	check(51, 10, 7, 1)
 	h.DeleteRecords(t, a, 6)
 	check(4, 6, 0, 0)
-	if _, err := log.At(Context(t), time.Now(), at("payments", 0)); sources.ReasonOf(err) != sources.ReasonTopicMissing {
-		t.Errorf("a topic that is not there: %v", err)
-	}
 }
 
 func beyond(t *testing.T, h Harness) {
