@@ -39,6 +39,8 @@ type Contract struct {
 	Revision string `json:"revision"`
 	// Attempt tells revisions of the same data apart: the replayToken, or the UID of a Replay, that asked for this one.
 	Attempt string `json:"attempt,omitempty"`
+	// From is where it begins to read, nil for the beginning of the log. An attempt never has two.
+	From *From `json:"from,omitempty"`
 	// DataHash identifies what the rows are a function of (CORRECTNESS 9):
 	// "<algorithm version>:<sha256 in hex>".
 	DataHash string  `json:"dataHash"`
@@ -359,6 +361,8 @@ type ProjectorStatus struct {
 type PartitionStatus struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
+	// Begin is where the revision began to read it, empty where that is the beginning of the log, or not known.
+	Begin Position `json:"begin,omitempty"`
 	// Position is the next position to read, End the last stable end of the log.
 	Position Position `json:"position"`
 	End      Position `json:"end"`

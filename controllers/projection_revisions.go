@@ -382,7 +382,9 @@ func (r *ProjectionReconciler) replayOf(ctx context.Context, w *world) (*rollout
 	if o == nil {
 		return nil, nil
 	}
-	return &rollout.Replay{Name: o.Name, UID: string(o.UID), Promotion: o.Spec.Promotion, Suspended: ptr.Deref(o.Spec.Suspend, false)}, nil
+	return &rollout.Replay{
+		Name: o.Name, UID: string(o.UID), Promotion: o.Spec.Promotion, Suspended: ptr.Deref(o.Spec.Suspend, false), From: replay.FromOf(o),
+	}, nil
 }
 
 // look makes the active revision, before there is one the first, what the status is about.

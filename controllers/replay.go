@@ -107,6 +107,15 @@ func (r *ReplayReconciler) observe(ctx context.Context, o *v1alpha1.Replay) (in 
 		names = append(names, ref.Name)
 	}
 	in.Missing = plan.Missing(names, topics)
+	if replay.FromOf(o) != nil {
+		active, err := r.mounted(ctx, p)
+		if err != nil {
+			return in, nil, err
+		}
+		if active != nil {
+			in.Contract = active.contract
+		}
+	}
 	in.Done, err = r.done(ctx, p)
 	return in, nil, err
 }

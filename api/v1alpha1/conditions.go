@@ -112,6 +112,8 @@ const (
 	ReasonDeadlineExceeded = "DeadlineExceeded"
 	// ReasonReplayNotPossible says that a rebuild would lack events that the broker no longer has.
 	ReasonReplayNotPossible = "ReplayNotPossible"
+	// ReasonStartNotPossible says that a Replay cannot begin where its spec.from asks for: rows would be wrong, or the broker does not have it.
+	ReasonStartNotPossible = "StartNotPossible"
 	// ReasonReadersWouldBreak says that the switch would take a column from readers, which needs consent.
 	ReasonReadersWouldBreak = "ReadersWouldBreak"
 	// ReasonHandoverTimeout says that the new revision did not reach the positions of the old one in time for the switch.

@@ -273,6 +273,13 @@ type RevisionStatus struct {
 	// +optional
 	Attempt string `json:"attempt,omitempty"`
 
+	// from is where it began to read, where a Replay asked for another place than the earliest events: a time, or positions. Rows
+	// that only events before it have made are missing from its tables. Example: "2026-11-01T00:00:00Z".
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	From string `json:"from,omitempty"`
+
 	// lag is how many events are still to be applied, in steps: 0, <100, <1k, <10k, <100k, <1M, >1M. Unknown when empty.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16

@@ -6,8 +6,9 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // ReplaySpec asks for one rebuild of a projection's tables from the log. Nothing but suspend can be changed later.
-// +kubebuilder:validation:XValidation:rule="self.projectionRef == oldSelf.projectionRef && has(self.promotion) == has(oldSelf.promotion) && (!has(self.promotion) || self.promotion == oldSelf.promotion) && has(self.ttlSecondsAfterFinished) == has(oldSelf.ttlSecondsAfterFinished) && (!has(self.ttlSecondsAfterFinished) || self.ttlSecondsAfterFinished == oldSelf.ttlSecondsAfterFinished) && has(self.keys) == has(oldSelf.keys) && (!has(self.keys) || self.keys == oldSelf.keys)",message="a Replay asks once: only suspend can be changed; delete it and make another"
+// +kubebuilder:validation:XValidation:rule="self.projectionRef == oldSelf.projectionRef && has(self.promotion) == has(oldSelf.promotion) && (!has(self.promotion) || self.promotion == oldSelf.promotion) && has(self.ttlSecondsAfterFinished) == has(oldSelf.ttlSecondsAfterFinished) && (!has(self.ttlSecondsAfterFinished) || self.ttlSecondsAfterFinished == oldSelf.ttlSecondsAfterFinished) && has(self.keys) == has(oldSelf.keys) && (!has(self.keys) || self.keys == oldSelf.keys) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from)",message="a Replay asks once: only suspend can be changed; delete it and make another"
 // +kubebuilder:validation:XValidation:rule="!has(self.keys) || !has(self.promotion)",message="rows of some keys are made anew in the tables that readers see, so that there is nothing to promote: give keys or promotion, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.keys) || !has(self.from)",message="rows of some keys are made anew from where the tables that readers see begin: give keys or from, not both"
 type ReplaySpec struct {
 	// projectionRef names the Projection, in the same namespace, whose tables are built anew beside those that readers see.
 	// Example: {name: order-summary}.
@@ -18,6 +19,11 @@ type ReplaySpec struct {
 	// beside them. Default: everything is built anew.
 	// +optional
 	Keys ReplayKeys `json:"keys,omitzero"`
+
+	// from is where the new tables begin: they hold what events from there on have made, as if those before had never been.
+	// It is refused where rows would be wrong, and not only missing. Default: the earliest events.
+	// +optional
+	From ReplayFrom `json:"from,omitzero"`
 
 	// promotion says who moves readers to the new tables once they have caught up: Automatic, or Manual, where they wait
 	// for rollout.activeRevision of the Projection (what "kubectl projection promote" sets). Default: the rollout.promotion

@@ -271,6 +271,17 @@ func (w *world) replayStatus(name string, edit func(*v1alpha1.ReplayStatus)) {
 	}
 }
 
+// began says that what readers see began later than with the earliest events.
+func (w *world) began() {
+	w.status(func(s *v1alpha1.ProjectionStatus) {
+		for i := range s.Revisions {
+			if r := &s.Revisions[i]; r.Name == w.active.Revision {
+				r.From, r.Message = "2026-11-01T00:00:00Z", "it holds what events from 2026-11-01T00:00:00Z on have made, as a Replay asked for"
+			}
+		}
+	})
+}
+
 // replayed is a Replay that is under way, with what the projection's status says of it.
 func (w *world) replayed(name string) {
 	w.replay(name, v1alpha1.RevisionBuilding, "revision "+next+" is built", func(s *v1alpha1.ReplayStatus) { s.Revision = next })
@@ -353,6 +364,12 @@ func TestClusterScreens(t *testing.T) {
 		{"rollback-forward", []string{"rollback", "order-summary", "--to", next}, func(w *world) { w.building(v1alpha1.RevisionReady, "0", "") }},
 		{"replay", []string{"replay", "order-summary"}, nil},
 		{"replay-manual", []string{"replay", "order-summary", "--promotion", "Manual", "--ttl", "24h"}, nil},
+		{"replay-from", []string{"replay", "order-summary", "--from", "36h"}, nil},
+		{"replay-from-positions", []string{"replay", "order-summary", "--from", "orders/0=5,orders/1=7"}, nil},
+		{"replay-from-nowhere", []string{"replay", "order-summary", "--from", "latest"}, nil},
+		{"replay-from-and-keys", []string{"replay", "order-summary", "--from", "36h", "--key", "o-17"}, nil},
+		{"revisions-from", []string{"revisions", "order-summary"}, func(w *world) { w.replayed("again"); w.began() }},
+		{"status-from", []string{"status", "order-summary"}, func(w *world) { w.replayed("again"); w.began() }},
 		{"replay-wrong-promotion", []string{"replay", "order-summary", "--promotion", "manual"}, nil},
 		{"replay-keys", []string{"replay", "order-summary", "--key", "o-17", "--key", `["o-18"]`, "--wait"}, func(w *world) {
 			says := func(kind string, status metav1.ConditionStatus, message string) func() {

@@ -30,12 +30,17 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 		Long: "Make a Replay of a projection: one new revision of the same spec is built from the first event on, and readers are moved\n" +
 			"to it once it has caught up. kubectl projection abort gives it up. Where manifests come from Git, --token sets\n" +
 			"spec.replayToken of the Projection instead, which asks for the same.\n\n" +
+			"With --from, its tables hold what events from there on have made, as if those before had never been: earliest, a time, a\n" +
+			"duration back from now (36h, 7d), or positions. Partitions that are not named begin with their first event. It is refused\n" +
+			"where rows would be wrong, and not only missing: every event must set all that is written of a row, or delete it.\n\n" +
 			"With --key, the rows of some keys are made anew, in the tables that readers see, while projectors go on. A key is the text\n" +
 			"of its value where it is one column, and otherwise a JSON array of the values of the key columns in their order. A key\n" +
 			"without events loses its row. A Replay takes 1,000 keys of 64 KiB together, and is a Job in the cluster. With -f they are\n" +
 			"replayed from here, as verify does it, with the manifests and Secrets that are named: 10,000 at a time.\n\n" +
 			"Exit code 0: done. 1: the Replay failed, or time is up. 2: refused, with the reason; nothing was changed.",
 		Example: "  kubectl projection replay order-summary -n shop --watch\n" +
+			"  kubectl projection replay device-state -n shop --from 7d\n" +
+			"  kubectl projection replay device-state -n shop --from readings/0=123456,readings/1=99\n" +
 			"  kubectl projection replay order-summary -n shop --key o-17 --key o-18 --wait\n" +
 			"  kubectl projection replay -f shop/ order-summary --model order_summary --key o-17 --key o-18\n" +
 			"  kubectl projection replay -f shop/ order-summary --model stock --key '[\"berlin\", 5]' --secrets ./secrets",
@@ -45,6 +50,7 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	cmd.Flags().StringVar(&wishes.Promotion, "promotion", "", "who moves readers once it has caught up: Automatic or Manual (default: the projection's rollout.promotion)")
 	cmd.Flags().DurationVar(&wishes.TTL, "ttl", -time.Second, "how long the Replay stays once it has ended (default: for ever)")
 	cmd.Flags().Lookup("ttl").DefValue = ""
+	cmd.Flags().StringVar(&wishes.From, "from", "", "where the new tables begin: earliest, a time, a duration back, or TOPIC/PARTITION=POSITION,... (default: earliest)")
 	cmd.Flags().StringVar(&token, "token", "", "make no Replay, but set spec.replayToken to this value, which was not used before")
 	whereFlags(cmd, &keys.Where)
 	cmd.Flags().StringVar(&keys.Model, "model", "", "model whose keys they are; without it the only one")
@@ -52,11 +58,13 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	cmd.Flags().StringVar(&keys.KeysFile, "keys", "", "file of keys, one a line; - is standard input")
 	cmd.MarkFlagsMutuallyExclusive("token", "promotion")
 	cmd.MarkFlagsMutuallyExclusive("token", "ttl")
+	cmd.MarkFlagsMutuallyExclusive("token", "from")
 	for _, flag := range []string{"key", "keys"} {
 		cmd.MarkFlagsMutuallyExclusive(flag, "token")
 		cmd.MarkFlagsMutuallyExclusive(flag, "promotion")
+		cmd.MarkFlagsMutuallyExclusive(flag, "from")
 	}
-	for _, flag := range []string{"token", "promotion", "ttl", "wait", "watch"} {
+	for _, flag := range []string{"token", "promotion", "ttl", "from", "wait", "watch"} {
 		cmd.MarkFlagsMutuallyExclusive("filename", flag)
 	}
 	p.FormatFlag(cmd)

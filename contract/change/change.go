@@ -123,6 +123,10 @@ func (r *Revision) Fits(fresh *contract.Contract, token string) bool {
 		(token == "" || token == r.Contract.Attempt || slices.Contains(r.Attempts, token))
 }
 
+// Whole tells whether a revision begins with the first events, as that of every spec does. One that does not makes other
+// rows of the same data: it is what a spec asks for only where readers see it already.
+func (r *Revision) Whole() bool { return r.Contract == nil || r.Contract.From == nil }
+
 // Aim gives a freshly compiled contract the identity of the revision that it will
 // have: that of the running one (nil: nothing runs) or of another that is there,
 // where it fits, else its own.
@@ -132,7 +136,7 @@ func Aim(running *Revision, others []Revision, fresh *contract.Contract, token s
 		return
 	}
 	for i := range others {
-		if others[i].Fits(fresh, token) {
+		if others[i].Whole() && others[i].Fits(fresh, token) {
 			compile.KeepIdentity(others[i].Contract, fresh)
 			return
 		}

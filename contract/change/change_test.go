@@ -75,3 +75,29 @@ func TestAim(t *testing.T) {
 		}
 	}
 }
+
+// A revision with a start is what a spec asks for while it runs, keeps its start through edits in place, and is never taken for another one.
+func TestAimKeepsStarts(t *testing.T) {
+	started := func() *contract.Contract {
+		c := made(nil)
+		compile.Rename(c, "since")
+		c.From = &contract.From{Positions: []contract.FromPosition{{Topic: "t", Position: "5"}}}
+		return c
+	}
+	fresh := made(nil)
+	Aim(&Revision{Contract: started()}, nil, fresh, "")
+	if fresh.From == nil || fresh.Attempt != "since" {
+		t.Errorf("where it runs: %+v", fresh)
+	}
+	running := made(func(c *contract.Contract) { c.Models[0].Handlers[0].Add["n"] = "2" })
+	fresh = made(nil)
+	Aim(&Revision{Contract: running}, []Revision{{Contract: started()}}, fresh, "")
+	if fresh.From != nil || fresh.Attempt != "" {
+		t.Errorf("where it is kept: %+v", fresh)
+	}
+	fresh = started()
+	Aim(&Revision{Contract: started()}, nil, fresh, "again")
+	if fresh.From != nil || fresh.Attempt != "again" {
+		t.Errorf("a token: %+v", fresh)
+	}
+}

@@ -136,9 +136,9 @@ func AttemptRevision(dataHash, attempt string) string {
 	return hex.EncodeToString(sum[:])[:revisionDigits]
 }
 
-// Rename makes c the contract of an attempt: its own revision and consumer group, the same data.
+// Rename makes c the contract of an attempt: its own revision and consumer group, the same data from the beginning of the log.
 func Rename(c *contract.Contract, attempt string) {
-	c.Attempt = attempt
+	c.Attempt, c.From = attempt, nil
 	c.Revision = AttemptRevision(c.DataHash, attempt)
 	c.Group = group(c)
 }
@@ -150,12 +150,12 @@ func SameData(stored, fresh *contract.Contract) bool { return DataHash(stored) =
 // KeepIdentity gives a freshly compiled contract the hash, revision and group of
 // a stored one when both make the same rows, and tells whether it did: a release
 // that hashes differently must not start a rebuild. The group keeps the stored
-// revision, too, with the prefix of now.
+// revision, too, with the prefix of now, and so does where it began to read.
 func KeepIdentity(stored, fresh *contract.Contract) bool {
 	if !SameData(stored, fresh) {
 		return false
 	}
-	fresh.DataHash, fresh.Revision, fresh.Attempt = stored.DataHash, stored.Revision, stored.Attempt
+	fresh.DataHash, fresh.Revision, fresh.Attempt, fresh.From = stored.DataHash, stored.Revision, stored.Attempt, stored.From
 	fresh.Group = group(fresh)
 	return true
 }

@@ -26,7 +26,7 @@ type sample struct {
 	done int64
 }
 
-// Work is how many positions of the log are done, of how many; ok is false while
+// Work is how many positions of the log are done, of how many, both from where the revision began; ok is false while
 // a partition's position or end is not known.
 func (s Snapshot) Work() (done, total int64, ok bool) {
 	if b := s.Build; s.Heard && b != nil && b.Phase != contract.BuildWaiting {
@@ -46,8 +46,9 @@ func (s Snapshot) Work() (done, total int64, ok bool) {
 		if err != nil {
 			return 0, 0, false
 		}
-		end = min(max(end, 0), maxLag)
-		done += min(max(position, 0), end)
+		begin, _ := p.Begin.Offset() // 0 where it is the beginning of the log
+		end = min(max(end-begin, 0), maxLag)
+		done += min(max(position-begin, 0), end)
 		total += end
 	}
 	return done, total, true

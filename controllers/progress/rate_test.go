@@ -119,3 +119,19 @@ func TestWorkIsUnknown(t *testing.T) {
 		t.Error("nothing heard, and something known")
 	}
 }
+
+// A revision that began later than with the first events is as far as it is from there.
+func TestFiguresFromAStart(t *testing.T) {
+	tracker, now := NewTracker(), time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	look := func(position int64) *Snapshot {
+		answers := at(now, position, 1000)
+		answers[0].Status.Partitions[0].Begin = "900"
+		s := tracker.Merge(types.NamespacedName{Name: "p"}, "u", "r", answers, now)
+		return &s
+	}
+	for position, want := range map[int64]int64{900: 0, 925: 25, 1000: 100} {
+		if b := look(position).Figures(); *b.EventsDone != want || *b.EventsTotal != 100 {
+			t.Errorf("at %d it is %d of %d", position, *b.EventsDone, *b.EventsTotal)
+		}
+	}
+}

@@ -20,7 +20,6 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/connect"
 	"github.com/projectionist-dev/projectionist/projectors/credentials"
-	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/history"
 	"github.com/projectionist-dev/projectionist/projectors/keyreplay"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
@@ -222,46 +221,6 @@ func (r *Runner) contract() (*contract.Contract, error) {
 	return c, nil
 }
 
-// prepare makes everything a revision needs in the store. Its positions start
-// where each partition begins now: they are written down here once, so that
-// nothing later falls back to a default.
-func (r *Runner) prepare(ctx context.Context, res *contract.Result) error {
-	c, err := r.contract()
-	if err != nil {
-		return err
-	}
-	broker, err := r.broker(&c.Broker)
-	if err != nil {
-		return err
-	}
-	var starts []stores.Start
-	for _, t := range c.Topics {
-		topic, describeErr := broker.DescribeTopic(ctx, t.BrokerTopic)
-		if describeErr != nil {
-			return named(describeErr, t.Name)
-		}
-		for i, b := range topic.Bounds {
-			starts = append(starts, stores.Start{
-				TopicPartition: event.TopicPartition{Topic: t.Name, Partition: int32(i)},
-				Next:           b.Earliest, TopicID: topic.ID,
-			})
-		}
-	}
-	admin, err := r.store(&c.Store)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	facts, err := admin.Prepare(ctx, c, starts)
-	if err == nil {
-		res.Prepare = &facts
-	}
-	if sw, ok := admin.(stores.Switcher); ok {
-		readRevisions(ctx, sw, c.Projection, res)
-	}
-	return err
-}
-
 func (r *Runner) retire(ctx context.Context, req *contract.Request, res *contract.Result) error {
 	admin, err := r.store(req.Store)
 	if err != nil {
@@ -366,6 +325,7 @@ func explain(err error, res *contract.Result) {
 		reasoned interface{ Reason() string }
 		env      *stores.EnvironmentError
 		taken    *stores.NameTakenError
+		start    *stores.StartError
 		refused  *stores.SwitchError
 		history  *history.RefusedError
 		data     *stores.DataError
@@ -379,6 +339,8 @@ func explain(err error, res *contract.Result) {
 		res.Reason, res.Path, res.Retryable = no.reason, no.path, false
 	case errors.As(err, &taken):
 		res.Reason, res.Path, res.Retryable = stores.ReasonNameTaken, "spec.models", false
+	case errors.As(err, &start):
+		res.Reason, res.Path, res.Retryable = start.Code, "spec."+start.Path, start.Retryable()
 	case errors.As(err, &refused):
 		res.Reason, res.Message, res.Retryable = refused.Code, refused.Message, refused.Retryable
 	case errors.As(err, &history):

@@ -223,6 +223,9 @@ func (w *work) status(st *contract.ProjectorStatus) {
 			Topic: tp.Topic, Partition: tp.Partition, Position: contract.OffsetPosition(p.claim.Next), End: contract.OffsetPosition(p.end),
 			Lag: p.end - p.claim.Next, EventTime: p.claim.EventTime, UpdatedAt: w.sampled.UTC(), Waiting: "Building: the revision is built in bulk",
 		}
+		if p.claim.Begin > 0 {
+			s.Begin = contract.OffsetPosition(p.claim.Begin)
+		}
 		if w.sampled.IsZero() {
 			s.UpdatedAt = time.Time{}
 		}

@@ -41,6 +41,9 @@ func (p *partition) status(now time.Time, stalledAfter, maxAge time.Duration) co
 		Position: contract.OffsetPosition(p.claim.Next), EventTime: p.claim.EventTime, UpdatedAt: p.sampledAt.UTC(),
 		Waiting: p.fault,
 	}
+	if p.claim.Begin > 0 {
+		st.Begin = contract.OffsetPosition(p.claim.Begin)
+	}
 	if p.stop != nil && p.outstanding == 0 {
 		stop := *p.stop
 		st.Stopped = &stop

@@ -12,7 +12,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
-// Check sees to it that the log of the contract's topics holds, from its beginning, what the claims say was applied. The
+// Check sees to it that the log of the contract's topics holds, from where the revision began, what the claims say was applied. The
 // claims are those of all partitions, in order. It fails with a *RefusedError, a *sources.TopicRecreated, or an error of the source.
 func Check(ctx context.Context, log sources.Log, c *contract.Contract, claims []stores.Claim) error {
 	var topics []string
@@ -40,7 +40,10 @@ func Check(ctx context.Context, log sources.Log, c *contract.Contract, claims []
 		if c.TopicID != "" && info.ID != "" && c.TopicID != info.ID {
 			return &sources.TopicRecreated{Topic: c.Topic, WasID: c.TopicID, NowID: info.ID}
 		}
-		if c.Next > 0 {
+		if c.Begin == stores.BeginUnknown {
+			return Refused(ReasonBeginUnknown, "the revision began later than with the first events, and the bookkeeping does not say where for %s: an older release may have prepared it; replay the projection", c.TopicPartition)
+		}
+		if c.Next > c.Begin {
 			read = append(read, c.TopicPartition)
 		}
 	}
@@ -59,8 +62,10 @@ func Check(ctx context.Context, log sources.Log, c *contract.Contract, claims []
 	for _, c := range claims {
 		switch b, asked := bounds[c.TopicPartition]; {
 		case !asked:
-		case b.Earliest > 0:
-			// Where the revision began is not in the bookkeeping.
+		case c.Begin > 0 && b.Earliest > c.Begin:
+			return Refused(ReasonHistoryMissing, "%s begins at position %d, and the revision began at %d, so that events that made its rows are gone: see the topic's retention", c.TopicPartition, b.Earliest, c.Begin)
+		case b.Earliest > c.Begin:
+			// Where a first build of a log without its beginning began is not in the bookkeeping.
 			return Refused(ReasonHistoryMissing, "%s begins at position %d, so that the events before it are gone, and nothing says whether they are in the tables: "+
 				"full history is needed, see the topic's retention", c.TopicPartition, b.Earliest)
 		case c.Next > b.HighWatermark:

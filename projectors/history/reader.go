@@ -17,12 +17,13 @@ import (
 // pause is between two attempts at a log or a schema registry that does not answer.
 const pause = 200 * time.Millisecond
 
-// Reader reads the log of all partitions from its beginning, each in order. It belongs to one goroutine.
+// Reader reads the log of all partitions from where a revision began, each in order. It belongs to one goroutine.
 type Reader struct {
 	log      sources.Log
 	patience time.Duration
 	progress func(read, of int64)
 	at       map[event.TopicPartition]sources.Position
+	begin    map[event.TopicPartition]int64
 	gaps     map[event.TopicPartition]bool
 	events   int64
 }
@@ -33,7 +34,8 @@ func NewReader(log sources.Log, patience time.Duration, progress func(read, of i
 	if patience <= 0 {
 		patience = time.Minute
 	}
-	return &Reader{log: log, patience: patience, progress: progress, at: map[event.TopicPartition]sources.Position{}, gaps: map[event.TopicPartition]bool{}}
+	return &Reader{log: log, patience: patience, progress: progress, at: map[event.TopicPartition]sources.Position{},
+		begin: map[event.TopicPartition]int64{}, gaps: map[event.TopicPartition]bool{}}
 }
 
 // Events counts the records that were given.
@@ -55,10 +57,12 @@ func (r *Reader) To(ctx context.Context, claims []stores.Claim, barriers []store
 	for _, c := range claims {
 		targets[c.TopicPartition] = c.Next
 		if _, there := r.at[c.TopicPartition]; !there {
-			r.at[c.TopicPartition] = sources.Position{TopicPartition: c.TopicPartition, LeaderEpoch: -1, TopicID: c.TopicID}
+			begin := max(c.Begin, 0)
+			r.at[c.TopicPartition] = sources.Position{TopicPartition: c.TopicPartition, Offset: begin, LeaderEpoch: -1, TopicID: c.TopicID}
+			r.begin[c.TopicPartition] = begin
 		}
 	}
-	barriers, err := passed(targets, barriers)
+	barriers, err := r.passed(targets, barriers)
 	if err != nil {
 		return err
 	}
@@ -192,13 +196,13 @@ func (r *Reader) tell(targets map[event.TopicPartition]int64) {
 	}
 	var read, of int64
 	for tp, target := range targets {
-		read, of = read+min(r.at[tp].Offset, target), of+target
+		read, of = read+min(r.at[tp].Offset, target)-r.begin[tp], of+target-r.begin[tp]
 	}
 	r.progress(read, of)
 }
 
 // passed gives the barriers that the positions are past. Behind one that they are not past, no partition beyond it was read.
-func passed(targets map[event.TopicPartition]int64, barriers []stores.Barrier) ([]stores.Barrier, error) {
+func (r *Reader) passed(targets map[event.TopicPartition]int64, barriers []stores.Barrier) ([]stores.Barrier, error) {
 	var out []stores.Barrier
 	for _, b := range barriers {
 		short := -1
@@ -212,7 +216,7 @@ func passed(targets map[event.TopicPartition]int64, barriers []stores.Barrier) (
 			continue
 		}
 		for i := b.Before; i < b.After; i++ {
-			if beyond := (event.TopicPartition{Topic: b.Topic, Partition: i}); targets[beyond] > 0 {
+			if beyond := (event.TopicPartition{Topic: b.Topic, Partition: i}); targets[beyond] > r.begin[beyond] {
 				return nil, Refused(ReasonBarrierBroken, "%s was read before %s/%d had reached position %d, where the topic grew: events of a key may have been applied out of order; rebuild the projection",
 					beyond, b.Topic, short, b.Ends[short])
 			}

@@ -30,6 +30,8 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 const (
 	// ReasonHistoryMissing says that events which may have made the rows are not in the log any more.
 	ReasonHistoryMissing = "HistoryMissing"
+	// ReasonBeginUnknown says that the bookkeeping does not say where a revision began that did not begin with the first events.
+	ReasonBeginUnknown = "BeginUnknown"
 	// ReasonPositionMissing says that the bookkeeping does not say how far a partition was applied.
 	ReasonPositionMissing = "PositionMissing"
 	// ReasonBarrierBroken says that positions contradict a barrier of a topic's growth.

@@ -6,6 +6,7 @@ package sources
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/projectionist-dev/projectionist/projectors/event"
 )
@@ -74,6 +75,14 @@ type Log interface {
 	Fetch(ctx context.Context, positions []Position) ([]Result, error)
 	// Close ends all calls under way.
 	Close() error
+}
+
+// Timed is a capability of a Log: it finds positions by time.
+type Timed interface {
+	// At gives of each partition the offset of the first record whose timestamp is at or after t, and, where there is none before the
+	// last stable offset, an end that the partition had after the call began. Records of aborted transactions may count. It
+	// fails as Bounds does.
+	At(ctx context.Context, t time.Time, partitions ...event.TopicPartition) (map[event.TopicPartition]int64, error)
 }
 
 // Group is one member's view of the group that shares a log's partitions.

@@ -52,7 +52,10 @@ type Claim struct {
 	Epoch int64
 	Token string
 	// Next is the position to read first.
-	Next  int64
+	Next int64
+	// Begin is where the revision began to read the partition, or BeginUnknown: its rows are those of the events from there on. A Writer
+	// gives it where its contract has From; otherwise that is 0.
+	Begin int64
 	Owner string
 	// TopicID is the broker's id of the topic when it was first read, "" if unknown.
 	TopicID     string
@@ -119,7 +122,8 @@ type Admin interface {
 	// view, and a position row for each partition in starts. It is idempotent and adopts a
 	// retained projection's tables; it fails with *NameTakenError rather than
 	// touching a relation that is not this projection's. Position rows are made
-	// once, with the revision: starts are ignored when it is there already. Partitions that
+	// once, with the revision: starts are ignored when it is there already. Where c.From asks for
+	// another place than the starts' Next, they are made there (Resolve), which is written down with c, or it fails with a *StartError. Partitions that
 	// another revision has not seen yet get none: they come through AddPartitions, with a barrier (AsRecorded). Views
 	// show the revision that was prepared first. Starts number the partitions of
 	// each topic from 0 without gaps.
@@ -170,11 +174,13 @@ func (e *SwitchError) Error() string { return e.Message }
 // Reason gives Code.
 func (e *SwitchError) Reason() string { return e.Code }
 
-// Start is where a new revision begins to read a partition.
+// Start is where a new revision begins to read a partition: with the earliest event that is there, where its contract has no From.
 type Start struct {
 	event.TopicPartition
 	Next    int64
 	TopicID string
+	// End is the end of the log, and At the first position at or after From.Time; both are for contracts with From.
+	End, At int64
 }
 
 // Reasons of store errors, as conditions show them.

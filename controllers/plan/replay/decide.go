@@ -28,6 +28,9 @@ type Input struct {
 	Done []string
 	// Missing says which events the new tables would lack; "" if none.
 	Missing string
+	// Contract is what the projectors of the revision run that readers see; nil where that is not known. It is asked for where the
+	// Replay begins elsewhere than with the earliest events.
+	Contract *contract.Contract
 	// Job is what is known of the Job of a Replay of some keys.
 	Job Job
 }
@@ -171,6 +174,9 @@ func (d *decider) complete() Decision {
 	if b := d.built; b != nil && b.PromotedAt != nil {
 		out.FinishedAt = b.PromotedAt.Time
 		out.Message = fmt.Sprintf("readers see revision %s, which was built, since %s", b.Name, b.PromotedAt.UTC().Format(time.RFC3339))
+		if from := FromOf(d.Replay); from != nil {
+			out.Message += fmt.Sprintf("; it holds what events from %s on have made", from)
+		}
 	}
 	return out
 }
@@ -187,7 +193,10 @@ func (d *decider) begun() Decision {
 		}
 		return d.failed(v1alpha1.ReasonSuperseded, "%s: what was built is dropped, and the newest spec is built where it asks for that. Make another Replay if one is still wanted", message)
 	}
-	if (b == nil && d.Missing != "") || (b != nil && b.Reason == v1alpha1.ReasonReplayNotPossible) {
+	if b != nil && b.Reason == v1alpha1.ReasonStartNotPossible && ptr.Deref(b.Stalled, false) {
+		return d.failed(v1alpha1.ReasonStartNotPossible, "%s. Nothing that readers of Projection %s see was changed", strings.TrimRight(b.Message, "."), d.name())
+	}
+	if (b == nil && d.Missing != "" && FromOf(d.Replay) == nil) || (b != nil && b.Reason == v1alpha1.ReasonReplayNotPossible) {
 		return d.lacking()
 	}
 	switch {
@@ -248,7 +257,12 @@ func (d *decider) toBegin() Decision {
 	case p.Status.ActiveRevision != p.Status.TargetRevision:
 		return working(v1alpha1.ReplayPending, v1alpha1.ReasonRolloutInProgress,
 			"readers of Projection %s see revision %s, and not yet %s, which its newest spec asks for. It begins once they do", d.name(), p.Status.ActiveRevision, p.Status.TargetRevision)
-	case d.Missing != "":
+	}
+	if from := FromOf(d.Replay); from != nil {
+		if out := d.elsewhere(from); out != nil {
+			return *out
+		}
+	} else if d.Missing != "" {
 		return d.lacking()
 	}
 	out := working(v1alpha1.RevisionPreparing, v1alpha1.ReasonPreparing, "its revision of Projection %s is about to be made", d.name())

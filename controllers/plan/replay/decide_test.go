@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract"
 )
 
 var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
@@ -53,6 +54,20 @@ func world() *Input {
 	return &Input{Now: noon.Add(time.Hour), Replay: made("again", 0), Projection: p}
 }
 
+// from makes it a Replay from some time ago, of handlers that do an operation.
+func (in *Input) from(operation string, ago time.Duration) {
+	in.Replay.Spec.From.Time = ptr.To(metav1.NewTime(in.Now.Add(-ago)))
+	h := contract.Handler{Name: "h", Topic: "orders", OnAbsent: "Create", Key: map[string]string{"id": "event.id"}}
+	if value := map[string]string{"n": "event.n"}; operation == "add" {
+		h.Add = value
+	} else {
+		h.Set = value
+	}
+	in.Contract = &contract.Contract{Topics: []contract.Topic{{Name: "orders", KeyedBy: "event.id"}}, Models: []contract.Model{{
+		Name: "m", Key: []string{"id"}, Columns: []contract.Column{{Name: "id", Type: "text"}, {Name: "n", Type: "int64"}}, Handlers: []contract.Handler{h},
+	}}}
+}
+
 var of = Record{Projection: "p", DataHash: "1:a"}
 
 // begin gives it a record, and its revision a state.
@@ -75,15 +90,41 @@ func TestDecide(t *testing.T) {
 		"no projection": {func(in *Input) { in.Projection = nil }, "Working/Pending: ReferenceMissing", "Projection orders does not exist in namespace shop"},
 		"a projection that goes": {func(in *Input) { in.Projection.DeletionTimestamp = ptr.To(metav1.NewTime(noon)) },
 			"Working/Pending: ReferenceMissing", "is being deleted"},
-		"suspended":            {func(in *Input) { in.Replay.Spec.Suspend = ptr.To(true) }, "Suspended/Suspended: Suspended", "has not begun"},
-		"suspended projection": {func(in *Input) { in.Projection.Spec.Suspend = ptr.To(true) }, "Working/Pending: ProjectionSuspended", ""},
-		"not looked at":        {func(in *Input) { in.Projection.Generation++ }, "Working/Pending: Pending", "not been looked at"},
-		"not accepted":         {func(in *Input) { in.Projection.Status.Conditions = nil }, "Working/Pending: SpecNotAccepted", "kubectl projection status orders"},
-		"first build":          {func(in *Input) { in.Projection.Status.ActiveRevision = "" }, "Working/Pending: RolloutInProgress", "first time"},
-		"a change first":       {func(in *Input) { in.Projection.Status.TargetRevision = "0000000000" }, "Working/Pending: RolloutInProgress", "not yet 0000000000"},
-		"events are gone":      {func(in *Input) { in.Missing = "EventTopic orders: 2 partitions." }, "Failed/Failed: ReplayNotPossible", "are gone: EventTopic orders: 2 partitions. Nothing"},
-		"an older one first":   {func(in *Input) { in.All = []v1alpha1.Replay{*made("old", -1), *made("older", -2)} }, "Working/Queued: ReplayInProgress", "Replay older of Projection orders goes first, and 1 more"},
-		"a younger one later":  {func(in *Input) { in.All = []v1alpha1.Replay{*in.Replay, *made("young", 1)} }, "Working/Preparing: Preparing, begins", ""},
+		"suspended":                            {func(in *Input) { in.Replay.Spec.Suspend = ptr.To(true) }, "Suspended/Suspended: Suspended", "has not begun"},
+		"suspended projection":                 {func(in *Input) { in.Projection.Spec.Suspend = ptr.To(true) }, "Working/Pending: ProjectionSuspended", ""},
+		"not looked at":                        {func(in *Input) { in.Projection.Generation++ }, "Working/Pending: Pending", "not been looked at"},
+		"not accepted":                         {func(in *Input) { in.Projection.Status.Conditions = nil }, "Working/Pending: SpecNotAccepted", "kubectl projection status orders"},
+		"first build":                          {func(in *Input) { in.Projection.Status.ActiveRevision = "" }, "Working/Pending: RolloutInProgress", "first time"},
+		"a change first":                       {func(in *Input) { in.Projection.Status.TargetRevision = "0000000000" }, "Working/Pending: RolloutInProgress", "not yet 0000000000"},
+		"events are gone":                      {func(in *Input) { in.Missing = "EventTopic orders: 2 partitions." }, "Failed/Failed: ReplayNotPossible", "are gone: EventTopic orders: 2 partitions. Nothing"},
+		"from a time, of events that are gone": {func(in *Input) { in.from("id", time.Hour); in.Missing = "x" }, "Working/Preparing: Preparing, begins", ""},
+		"from the earliest": {func(in *Input) {
+			in.Replay.Spec.From.Earliest, in.Missing = &v1alpha1.ReplayEarliest{}, "EventTopic orders: 2 partitions."
+		},
+			"Failed/Failed: ReplayNotPossible", ""},
+		"from a time, of what is not known": {func(in *Input) { in.from("id", time.Hour); in.Contract = nil }, "Working/Pending: Preparing", "not known yet"},
+		"from a time to come":               {func(in *Input) { in.from("id", -time.Hour) }, "Failed/Failed: StartNotPossible", "spec.from.time: it lies in the future"},
+		"from a time, of sums": {func(in *Input) { in.from("add", time.Hour) }, "Failed/Failed: StartNotPossible",
+			"cannot begin at 2026-11-26T12:00:00Z: models[m].handlers[h].add.n: add builds on"},
+		"from a position": {func(in *Input) {
+			in.from("id", time.Hour)
+			in.Replay.Spec.From = v1alpha1.ReplayFrom{Positions: []v1alpha1.ReplayPosition{{Topic: "orders", Partition: ptr.To[int32](1), Position: "5"}}}
+		}, "Working/Preparing: Preparing, begins", ""},
+		"from a position of another topic": {func(in *Input) {
+			in.from("id", time.Hour)
+			in.Replay.Spec.From = v1alpha1.ReplayFrom{Positions: []v1alpha1.ReplayPosition{{Topic: "payments", Partition: ptr.To[int32](1), Position: "5"}}}
+		}, "Failed/Failed: StartNotPossible", "spec.from.positions[0].topic: the projection reads no topic payments: name one of orders"},
+		"a prepare refuses the start": {func(in *Input) {
+			in.from("id", time.Hour)
+			in.begin(v1alpha1.RevisionPreparing, v1alpha1.ReasonStartNotPossible).Stalled = ptr.To(true)
+		}, "Failed/Failed: StartNotPossible", "m. Nothing"},
+		"a topic has grown": {func(in *Input) { in.from("id", time.Hour); in.begin(v1alpha1.RevisionPreparing, "TopicGrown") }, "Working/Preparing: TopicGrown", "m"},
+		"from a time, and readers see it": {func(in *Input) {
+			in.from("id", time.Hour)
+			in.begin(v1alpha1.RevisionActive, "").PromotedAt = ptr.To(metav1.NewTime(noon))
+		}, "Complete/Complete: Complete", "it holds what events from 2026-11-26T12:00:00Z on have made"},
+		"an older one first":  {func(in *Input) { in.All = []v1alpha1.Replay{*made("old", -1), *made("older", -2)} }, "Working/Queued: ReplayInProgress", "Replay older of Projection orders goes first, and 1 more"},
+		"a younger one later": {func(in *Input) { in.All = []v1alpha1.Replay{*in.Replay, *made("young", 1)} }, "Working/Preparing: Preparing, begins", ""},
 		"an older one that ended": {func(in *Input) { in.All = []v1alpha1.Replay{*ended(made("old", -1), v1alpha1.ConditionComplete)} },
 			"Working/Preparing: Preparing, begins", ""},
 		"an older one that is held": {func(in *Input) {

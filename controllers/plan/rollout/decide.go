@@ -36,7 +36,7 @@ type Decision struct {
 	Revisions []v1alpha1.RevisionStatus
 	// Say is what this means for who waits for the newest spec; nil where readers see it.
 	Say *Say
-	// Note is what a user should know of connections, "" if nothing.
+	// Note is what a user should know of what readers see and of connections, "" if nothing.
 	Note string
 	// Wake is when to look again if nothing happens; zero: no need.
 	Wake time.Duration
@@ -96,7 +96,7 @@ func Decide(in Input) Decision {
 	d.ask()
 	d.cancel()
 	d.out.Say = d.say()
-	d.out.Note = d.overdrawn()
+	d.out.Note = d.note()
 	d.statuses()
 	return d.out
 }
@@ -162,7 +162,8 @@ func (d *decider) aim() {
 		return
 	}
 	for i := range d.Revisions {
-		if r := &d.Revisions[i]; d.fits(r) && !r.Discarding {
+		// One that a Replay made from a later start was asked for by that, and by no spec.
+		if r := &d.Revisions[i]; r.whole() && d.fits(r) && !r.Discarding {
 			d.out.Target = r.Name
 			return
 		}
@@ -206,6 +207,9 @@ func (d *decider) fits(r *Revision) bool {
 	known := change.Revision{Contract: r.Contract, Attempts: r.Attempts}
 	return known.Fits(d.Newest, d.Token)
 }
+
+// whole reports whether a revision begins with the first events.
+func (r *Revision) whole() bool { return (&change.Revision{Contract: r.Contract}).Whole() }
 
 // want says what readers should see.
 func (d *decider) want() {
@@ -301,7 +305,7 @@ func (d *decider) outranked(r *Revision) bool {
 
 // held reports whether a revision that is not built yet cannot be, for lack of events.
 func (d *decider) held(r *Revision) bool {
-	return d.Incomplete != "" && d.role(r) == RoleCandidate && !r.Deployed && !r.Prepared
+	return d.Incomplete != "" && r.whole() && d.role(r) == RoleCandidate && !r.Deployed && !r.Prepared
 }
 
 // run says who has projectors. Of what readers see it takes nothing down (Law 6).

@@ -92,7 +92,14 @@ func TestHistories(t *testing.T) {
 			case 6:
 				s.spec.token = []string{"", "one", "two"}[r.IntN(3)]
 			case 7:
-				s.make(fmt.Sprintf("r%d", s.made)).Spec.Promotion = []v1alpha1.Promotion{"", v1alpha1.PromotionAutomatic, v1alpha1.PromotionManual}[r.IntN(3)]
+				made := s.make(fmt.Sprintf("r%d", s.made))
+				made.Spec.Promotion = []v1alpha1.Promotion{"", v1alpha1.PromotionAutomatic, v1alpha1.PromotionManual}[r.IntN(3)]
+				switch r.IntN(6) {
+				case 0:
+					fromTime(made)
+				case 1:
+					fromPosition(made, []string{"5", beyond}[r.IntN(2)])
+				}
 			case 9:
 				if n := len(s.replays); n > 0 {
 					s.delete(s.replays[r.IntN(n)].Name)
@@ -152,6 +159,9 @@ func TestHistories(t *testing.T) {
 		if ended[how] < histories/10 {
 			t.Errorf("only %d Replays ended as %s: %v", ended[how], how, ended)
 		}
+	}
+	if ended["StartNotPossible"] == 0 {
+		t.Errorf("no Replay ended as StartNotPossible: %v", ended)
 	}
 	t.Log(ended)
 }

@@ -71,6 +71,8 @@ type Replay struct {
 	// Promotion is empty where it is that of the projection.
 	Promotion v1alpha1.Promotion
 	Suspended bool
+	// From is where its revision begins, nil for the first events.
+	From *contract.From
 }
 
 // Revision is what is known of one revision.

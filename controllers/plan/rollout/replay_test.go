@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -44,6 +45,39 @@ func (s *sim) make(name string) *v1alpha1.Replay {
 	return r
 }
 
+// rowsOfTheirOwn stands for the contract of a version that may begin anywhere: what it adds is its name here.
+var rowsOfTheirOwn = &contract.Contract{
+	Topics: []contract.Topic{{Name: "orders"}},
+	Models: []contract.Model{{
+		Name: "totals", Key: []string{"id"}, Columns: []contract.Column{{Name: "id", Type: "text"}, {Name: "total", Type: "int64"}},
+		Handlers: []contract.Handler{{Name: "placed", Topic: "orders", OnAbsent: "Create", Key: map[string]string{"id": "event.id"}, Set: map[string]string{"total": "event.total"}}},
+	}},
+}
+
+// beyond is a position that the log does not have.
+const beyond = "999"
+
+// fromTime and fromPosition let a Replay begin elsewhere.
+func fromTime(r *v1alpha1.Replay) {
+	at := metav1.NewTime(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))
+	r.Spec.From.Time = &at
+}
+
+func fromPosition(r *v1alpha1.Replay, position string) {
+	r.Spec.From.Positions = []v1alpha1.ReplayPosition{{Topic: "orders", Partition: ptr.To[int32](0), Position: position}}
+}
+
+// checkStarts holds that a revision which began elsewhere is only shown on the account of its Replay, or of a pin: a spec that is put back asks for all rows.
+func (s *sim) checkStarts(ask *Ask) {
+	rec := s.records[ask.Revision]
+	if ask.Action != contract.ActionPromote || rec == nil || rec.contract.From == nil || ask.Revision == s.spec.rollout.ActiveRevision {
+		return
+	}
+	if f := s.book.Find(ask.Revision); f != nil && !f.LeftAt.IsZero() {
+		s.bad = append(s.bad, fmt.Sprintf("tick %d: %s is shown again, which began at %s", s.tick, s.version(ask.Revision), rec.contract.From))
+	}
+}
+
 func (s *sim) find(name string) *v1alpha1.Replay {
 	i := slices.IndexFunc(s.replays, func(r *v1alpha1.Replay) bool { return r.Name == name })
 	return s.replays[i]
@@ -72,7 +106,7 @@ func (s *sim) underWay(newest *contract.Contract) *Replay {
 	if r == nil {
 		return nil
 	}
-	return &Replay{Name: r.Name, UID: string(r.UID), Promotion: r.Spec.Promotion, Suspended: ptr.Deref(r.Spec.Suspend, false)}
+	return &Replay{Name: r.Name, UID: string(r.UID), Promotion: r.Spec.Promotion, Suspended: ptr.Deref(r.Spec.Suspend, false), From: replay.FromOf(r)}
 }
 
 // observed is the status that the Projection's reconciler writes last.
@@ -107,7 +141,7 @@ func (s *sim) replayPass() {
 		return
 	}
 	for _, r := range slices.Clone(s.replays) {
-		in := replay.Input{Now: s.now, Replay: r, All: s.all(), Projection: s.projection(), Missing: s.spec.incomplete}
+		in := replay.Input{Now: s.now, Replay: r, All: s.all(), Projection: s.projection(), Missing: s.spec.incomplete, Contract: rowsOfTheirOwn}
 		if rec := s.records[s.status.ActiveRevision]; rec != nil {
 			in.Done = rec.attempts
 		}

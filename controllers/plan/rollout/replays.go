@@ -39,11 +39,12 @@ func (d *decider) replay(active *Revision) {
 			return
 		}
 	}
-	if d.Suspended || d.Replay.Suspended || d.Facts == nil || d.Incomplete != "" {
+	if d.Suspended || d.Replay.Suspended || d.Facts == nil || (d.Incomplete != "" && d.Replay.From == nil) {
 		return
 	}
 	fresh := *d.Newest
 	compile.Rename(&fresh, d.Replay.UID)
+	fresh.From = d.Replay.From
 	d.out.Target, d.out.Attempt = fresh.Revision, d.Replay.UID
 	if r := d.find(fresh.Revision); r != nil && (r.Recorded || r.Discarding) {
 		return // What is left of it goes first.

@@ -5,6 +5,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -338,7 +339,7 @@ func (d *decider) statuses() {
 		}
 		s := v1alpha1.RevisionStatus{Name: r.Name, State: d.state(r), Message: clip(d.message(r))}
 		if r.Contract != nil {
-			s.DataHash, s.Attempt = r.Contract.DataHash, r.Contract.Attempt
+			s.DataHash, s.Attempt, s.From = r.Contract.DataHash, r.Contract.Attempt, r.Contract.From.String()
 		}
 		if lag, ok := r.Progress.Lag(); ok {
 			s.Lag = progress.Bucket(lag)
@@ -428,7 +429,7 @@ func (d *decider) message(r *Revision) string {
 	case role == RoleLeaving:
 		return ""
 	case role == RoleActive:
-		return d.verified(r)
+		return sentences(began(r), d.verified(r))
 	case d.queued(r):
 		return d.queue(r)
 	case r.Prepare.Failed():
@@ -441,6 +442,29 @@ func (d *decider) message(r *Revision) string {
 		return r.Trouble
 	}
 	return d.verified(r)
+}
+
+// began says of a revision that began elsewhere than with the earliest events what it holds, "" of any other.
+func began(r *Revision) string {
+	if r == nil || r.whole() {
+		return ""
+	}
+	return fmt.Sprintf("it holds what events from %s on have made, as a Replay asked for", r.Contract.From)
+}
+
+// note is what a user should know of what readers see, however well it is.
+func (d *decider) note() string {
+	active := d.find(d.out.Active)
+	text := began(active)
+	if text != "" {
+		text = "revision " + active.Name + ": " + text
+	}
+	return sentences(text, d.overdrawn())
+}
+
+// sentences joins what is not empty.
+func sentences(all ...string) string {
+	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), ". ")
 }
 
 // verified says what a verification found, "" where there was none.

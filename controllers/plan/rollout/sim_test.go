@@ -356,6 +356,7 @@ func (s *sim) start(in Input, d Decision) {
 		uid = rec.uid
 	}
 	s.checkVerified(d.Ask, uid)
+	s.checkStarts(d.Ask)
 	_, _, lost := s.facts(s.batch())
 	inputs := s.inputs(d.Ask.Action, r.Name, uid, in.Facts, lost)
 	name := fmt.Sprintf("%s-%s-%s-%d", d.Ask.Action, r.Name, inputs, create.Sequence)
@@ -426,6 +427,8 @@ func (s *sim) act(j *simJob) contract.Result {
 	case a == contract.ActionVerify:
 		s.verified(j, &r)
 		return r
+	case a == contract.ActionPrepare && f == nil && s.beyond(name):
+		refuse("StartNotPossible", false)
 	case a == contract.ActionPrepare:
 		if f == nil {
 			s.book.Revisions = append(s.book.Revisions, contract.RevisionFact{Revision: name})
@@ -458,6 +461,12 @@ func (s *sim) act(j *simJob) contract.Result {
 	facts.Revisions = slices.Clone(s.book.Revisions)
 	r.Revisions = &facts
 	return r
+}
+
+// beyond tells whether a revision was to begin where the log has nothing.
+func (s *sim) beyond(name string) bool {
+	rec := s.records[name]
+	return rec != nil && rec.contract.From != nil && slices.ContainsFunc(rec.contract.From.Positions, func(p contract.FromPosition) bool { return p.Position == beyond })
 }
 
 func (s *sim) version(name string) string {

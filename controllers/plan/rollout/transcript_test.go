@@ -282,6 +282,39 @@ func TestTranscripts(t *testing.T) {
 			x.s.spec.incomplete = "EventTopic orders: the first events are gone"
 			x.run(8)
 		},
+		"replay-from": func(x *transcript) {
+			x.run(4)
+			x.note("a Replay from a time on, of a topic whose first events are gone")
+			x.s.spec.incomplete = "EventTopic orders: the first events are gone"
+			fromTime(x.s.make("since"))
+			x.run(14)
+			x.note("they are there again, and the spec changes")
+			x.s.spec.incomplete = ""
+			x.s.spec.version = "v2"
+			x.run(6)
+			x.note("git revert asks for all rows: a build, although the rows since then are kept")
+			x.s.spec.version = "v1"
+			x.run(20)
+		},
+		"replay-from-by-pin": func(x *transcript) {
+			x.run(4)
+			fromTime(x.s.make("since"))
+			x.run(8)
+			x.s.spec.version = "v2"
+			x.run(6)
+			x.note("activeRevision: the one of the Replay")
+			x.s.spec.rollout.ActiveRevision = compileToken("v1", "uid-since")
+			x.s.spec.version = "v1"
+			x.run(8)
+			x.note("without the pin readers stay")
+			x.s.spec.rollout.ActiveRevision = ""
+			x.run(14)
+		},
+		"replay-from-beyond-the-log": func(x *transcript) {
+			x.run(4)
+			fromPosition(x.s.make("beyond"), beyond)
+			x.run(14)
+		},
 		"replay-that-stops": func(x *transcript) {
 			x.run(4)
 			x.s.build["v1"] = -1

@@ -13,6 +13,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
+	"github.com/projectionist-dev/projectionist/projectors/sources"
 	sourcememory "github.com/projectionist-dev/projectionist/projectors/sources/memory"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 	"github.com/projectionist-dev/projectionist/projectors/stores/memory"
@@ -78,6 +79,53 @@ func NewOn(t testing.TB, c *contract.Contract, n int32, admin stores.Admin, writ
 	}
 	w.Claim(tps...)
 	return w
+}
+
+// From prepares another revision of the same projection beside w's, which begins elsewhere, and gives it with a projector of its own.
+func (w *World) From(from *contract.From) *World {
+	w.Helper()
+	c := *w.Contract
+	c.Revision, c.Attempt, c.From = "bbbbbbbbbb", "from", from
+	infos, err := w.Topics.Describe(w.Context(), "orders")
+	if err != nil {
+		w.Fatal(err)
+	}
+	var starts []stores.Start
+	var tps []event.TopicPartition
+	for i := range infos["orders"].Partitions {
+		tps = append(tps, Partition(i))
+	}
+	bounds, err := w.Topics.Bounds(w.Context(), tps...)
+	if err != nil {
+		w.Fatal(err)
+	}
+	at, err := w.Topics.At(w.Context(), from.Time, tps...)
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, tp := range tps {
+		b := bounds[tp]
+		starts = append(starts, stores.Start{TopicPartition: tp, Next: b.Earliest, End: b.End, At: at[tp], TopicID: infos["orders"].ID})
+	}
+	if _, err := w.Admin.Prepare(w.Context(), &c, starts); err != nil {
+		w.Fatal(err)
+	}
+	out := &World{
+		TB: w.TB, Broker: w.Broker, Topics: w.Topics, Admin: w.Admin, Store: w.Store, Writer: w.Store.Writer(&c), Contract: &c, Program: w.Program,
+		Claims: map[event.TopicPartition]stores.Claim{}, Feed: map[event.TopicPartition][]event.Record{},
+	}
+	out.Claim(tps...)
+	for _, tp := range tps {
+		results, err := w.Topics.Fetch(w.Context(), []sources.Position{{TopicPartition: tp, Offset: out.Claims[tp].Next, LeaderEpoch: -1}})
+		for err == nil && len(results) > 0 && results[0].Err == nil && len(results[0].Batch.Records) > 0 {
+			out.Feed[tp] = append(out.Feed[tp], results[0].Batch.Records...)
+			results, err = w.Topics.Fetch(w.Context(), []sources.Position{{TopicPartition: tp, Offset: results[0].Batch.Next, LeaderEpoch: -1}})
+		}
+		if err != nil {
+			w.Fatal(err)
+		}
+	}
+	return out
 }
 
 // Claim takes partitions, whoever has them.

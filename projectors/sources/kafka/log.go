@@ -49,7 +49,10 @@ type Log struct {
 	served   int64
 }
 
-var _ sources.Log = (*Log)(nil)
+var (
+	_ sources.Log   = (*Log)(nil)
+	_ sources.Timed = (*Log)(nil)
+)
 
 // metadataAge is how old metadata may get when nothing says that it is wrong.
 const metadataAge = 5 * time.Minute
@@ -252,135 +255,6 @@ func (l *Log) bind(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(l.life, cancel)
 	return ctx, func() { stop(); cancel() }
-}
-
-// Bounds implements sources.Log.
-func (l *Log) Bounds(ctx context.Context, parts ...event.TopicPartition) (map[event.TopicPartition]sources.Bounds, error) {
-	ctx, cancel := l.bind(ctx)
-	defer cancel()
-	ctx, cancelTimeout := context.WithTimeout(ctx, l.cfg.RequestTimeout)
-	defer cancelTimeout()
-	pause := 50 * time.Millisecond
-	for {
-		out, err := l.bounds(ctx, parts)
-		if err == nil || !errors.Is(err, errRetry) {
-			return out, err
-		}
-		l.markStale()
-		select {
-		case <-ctx.Done():
-			var last *retryError
-			if errors.As(err, &last) {
-				return nil, last.lasting
-			}
-			return nil, ctx.Err()
-		case <-time.After(pause):
-			pause = min(2*pause, time.Second)
-		}
-	}
-}
-
-var errRetry = errors.New("try again with new metadata")
-
-// retryError is errRetry with what to say if it lasts.
-type retryError struct{ lasting error }
-
-func (e *retryError) Error() string { return e.lasting.Error() }
-func (e *retryError) Unwrap() error { return errRetry }
-
-func (l *Log) bounds(ctx context.Context, parts []event.TopicPartition) (map[event.TopicPartition]sources.Bounds, error) {
-	m, err := l.metadata(ctx, time.Time{})
-	if err != nil {
-		return nil, err
-	}
-	byLeader := map[string][]wanted{}
-	for _, tp := range parts {
-		addr, w, err := l.locate(m, tp)
-		if err != nil {
-			return nil, err
-		}
-		byLeader[addr] = append(byLeader[addr], w)
-	}
-	type answer struct{ early, end, high map[partitionKey]offsetAnswer }
-	answers := map[string]*answer{}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	var firstErr error
-	ask := func(addr string, w []wanted, at int64, committed bool, set func(*answer, map[partitionKey]offsetAnswer)) {
-		wg.Go(func() {
-			data, err := l.call(ctx, addr, func() *rawRequest { return listOffsetsRequest(l.cfg.ClientID, w, at, committed) })
-			var a map[partitionKey]offsetAnswer
-			if err == nil {
-				a, err = parseListOffsets(data)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				if sources.ReasonOf(err) == sources.ReasonUnreachable {
-					err = &retryError{err}
-				}
-				firstErr = err
-				return
-			}
-			set(answers[addr], a)
-		})
-	}
-	for addr := range byLeader {
-		answers[addr] = &answer{}
-	}
-	for addr, w := range byLeader {
-		ask(addr, w, earliest, false, func(x *answer, a map[partitionKey]offsetAnswer) { x.early = a })
-		ask(addr, w, latest, true, func(x *answer, a map[partitionKey]offsetAnswer) { x.end = a })
-		ask(addr, w, latest, false, func(x *answer, a map[partitionKey]offsetAnswer) { x.high = a })
-	}
-	wg.Wait()
-	if firstErr != nil {
-		return nil, firstErr
-	}
-	out := make(map[event.TopicPartition]sources.Bounds, len(parts))
-	for _, tp := range parts {
-		addr, w, err := l.locate(m, tp)
-		if err != nil {
-			return nil, err
-		}
-		key := partitionKey{w.topic, w.partition}
-		a := answers[addr]
-		early, end, high := a.early[key], a.end[key], a.high[key]
-		for _, x := range []offsetAnswer{early, end, high} {
-			if x.code == int16(kafka.TopicAuthorizationFailed) {
-				return nil, topicForbidden(w.topic)
-			}
-			if x.code != 0 {
-				return nil, &retryError{&sources.Unreachable{Address: addr, Err: fmt.Errorf("%s: %w", tp, kafka.Error(x.code))}}
-			}
-		}
-		out[tp] = sources.Bounds{Earliest: early.offset, End: end.offset, HighWatermark: max(high.offset, end.offset)}
-	}
-	return out, nil
-}
-
-// locate finds the leader of a partition.
-func (l *Log) locate(m *clusterMeta, tp event.TopicPartition) (string, wanted, error) {
-	name, ok := l.cfg.Topics[tp.Topic]
-	if !ok {
-		return "", wanted{}, fmt.Errorf("kafka: EventTopic %s is not configured", tp.Topic)
-	}
-	t := m.topics[name]
-	switch {
-	case t == nil || t.code == int16(kafka.UnknownTopicOrPartition) || t.code == int16(kafka.InvalidTopic):
-		return "", wanted{}, &retryError{&sources.TopicMissing{Topic: tp.Topic, BrokerTopic: name}}
-	case t.code == int16(kafka.TopicAuthorizationFailed):
-		return "", wanted{}, topicForbidden(name)
-	case int(tp.Partition) >= len(t.partitions):
-		return "", wanted{}, &retryError{&sources.Unreachable{Address: l.bootstrap,
-			Err: fmt.Errorf("%s: the topic has only %d partitions", tp, len(t.partitions))}}
-	}
-	p := t.partitions[tp.Partition]
-	addr, ok := m.brokers[p.leader]
-	if !ok {
-		return "", wanted{}, &retryError{&sources.Unreachable{Address: l.bootstrap, Err: fmt.Errorf("%s: the partition has no leader", tp)}}
-	}
-	return addr, wanted{topic: name, id: t.id, partition: tp.Partition, epoch: p.epoch}, nil
 }
 
 // versionOf gives the newest Fetch version that both sides speak.

@@ -25,7 +25,10 @@ type Log struct {
 	bounds map[event.TopicPartition]sources.Bounds
 }
 
-var _ sources.Log = (*Log)(nil)
+var (
+	_ sources.Log   = (*Log)(nil)
+	_ sources.Timed = (*Log)(nil)
+)
 
 // Log makes a client.
 func (b *Broker) Log() *Log {
@@ -94,6 +97,26 @@ func (l *Log) Bounds(ctx context.Context, parts ...event.TopicPartition) (map[ev
 			return nil, &sources.TopicMissing{Topic: tp.Topic, BrokerTopic: tp.Topic}
 		}
 		out[tp] = t.parts[tp.Partition].bounds()
+	}
+	return out, nil
+}
+
+// At implements sources.Timed.
+func (l *Log) At(ctx context.Context, t time.Time, parts ...event.TopicPartition) (map[event.TopicPartition]int64, error) {
+	bounds, err := l.Bounds(ctx, parts...)
+	if err != nil {
+		return nil, err
+	}
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	out := make(map[event.TopicPartition]int64, len(parts))
+	for _, tp := range parts {
+		out[tp] = bounds[tp].End
+		for _, r := range l.b.topics[tp.Topic].parts[tp.Partition].records {
+			if r.Offset < out[tp] && r.Timestamp >= t.UnixMilli() {
+				out[tp] = r.Offset
+			}
+		}
 	}
 	return out, nil
 }

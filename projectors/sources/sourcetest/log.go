@@ -27,6 +27,7 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 		{"a transaction left open", openTransaction},
 		{"news wakes a fetch", news},
 		{"describe", describe},
+		{"by time", byTime},
 		{"older than the log", below},
 		{"beyond the log", beyond},
 		{"topic recreated", recreated},
@@ -241,6 +242,51 @@ func below(t *testing.T, h Harness) {
 	again.Positions[a].Offset = 4
 	again.CatchUp(t)
 	same(t, again.Records[a], numbered(4, 6))
+}
+
+// byTime: the first record at or after a time, in the order of the log and not of the times, as far as a reader gets.
+func byTime(t *testing.T, h Harness) {
+	h.CreateTopic(t, "orders", 3)
+	a, b, c := at("orders", 0), at("orders", 1), at("orders", 2)
+	h.Produce(t, a, numbered(0, 10)...)
+	// Producers' clocks differ.
+	h.Produce(t, b, numbered(20, 2)...)
+	h.Produce(t, b, numbered(0, 5)...)
+	log, ok := h.Log(t).(sources.Timed)
+	if !ok {
+		t.Fatal("the source finds no positions by time")
+	}
+	check := func(when int64, want ...int64) {
+		t.Helper()
+		got, err := log.At(Context(t), time.UnixMilli(epoch+when), a, b, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, tp := range []event.TopicPartition{a, b, c} {
+			if got[tp] != want[i] {
+				t.Errorf("%d ms: %s is at %d, want %d", when, tp, got[tp], want[i])
+			}
+		}
+	}
+	check(-1_000_000, 0, 0, 0)
+	check(0, 0, 0, 0)
+	check(4, 4, 0, 0)
+	check(9, 9, 0, 0)
+	check(10, 10, 0, 0)
+	check(21, 10, 1, 0)
+	check(22, 10, 7, 0)
+	// What a transaction holds back is behind the end.
+	finish := h.Open(t, c, numbered(50, 2)...)
+	check(50, 10, 7, 0)
+	check(60, 10, 7, 0)
+	finish()
+	// A broker lets go of it a little after it has said so.
+	reader := NewReader(h.Log(t), c)
+	reader.Until(t, func() bool { return len(reader.Records[c]) == 2 })
+	check(50, 10, 7, 0)
+	check(51, 10, 7, 1)
+	h.DeleteRecords(t, a, 6)
+	check(4, 6, 0, 0)
 }
 
 func beyond(t *testing.T, h Harness) {

@@ -35,9 +35,18 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	who := ownerOf(c.Projection)
-	fresh, err := newRevision(c, stores.AsRecorded(starts, a.s.projections[who].recorded(c.Revision)))
-	if err != nil {
-		return facts, err
+	r, fresh := a.s.revision(c), (*revision)(nil)
+	if r == nil {
+		starts, resolved, err := stores.Resolve(c, starts, a.s.projections[who].recorded(c.Revision))
+		if err == nil {
+			fresh, err = newRevision(resolved, starts)
+		}
+		if err == nil {
+			err = stores.CheckGrowth(c, starts, a.s.projections[who].barriersOf(fresh))
+		}
+		if err != nil {
+			return facts, err
+		}
 	}
 	names := map[string]bool{} // relation to whether it is a view
 	for _, m := range c.Models {
@@ -67,7 +76,6 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 		p = &projection{uid: c.Projection.UID, active: c.Revision, sequence: 1, revisions: map[string]*revision{}}
 		a.s.projections[who] = p
 	}
-	r := p.revisions[c.Revision]
 	switch {
 	case r == nil:
 		p.revisions[c.Revision], r = fresh, fresh
@@ -78,7 +86,11 @@ func (a admin) Prepare(ctx context.Context, c *contract.Contract, starts []store
 		if err := r.reindex(c); err != nil {
 			return facts, err
 		}
-		r.contract = c
+		kept := *c
+		if r.contract.From != nil && c.From != nil {
+			kept.From = r.contract.From
+		}
+		r.contract = &kept
 		facts.Adopted = p.uid != c.Projection.UID
 	}
 	p.uid = c.Projection.UID
@@ -126,12 +138,16 @@ func newRevision(c *contract.Contract, starts []stores.Start) (*revision, error)
 	for _, t := range c.Topics {
 		r.counts[t.Name] = 0
 	}
-	for _, st := range slices.SortedFunc(slices.Values(starts), func(x, y stores.Start) int { return x.Compare(y.TopicPartition) }) {
+	for _, st := range starts {
 		if st.Partition != r.counts[st.Topic] {
 			return nil, invalid("starts of topic %s have partition %d where %d is due", st.Topic, st.Partition, r.counts[st.Topic])
 		}
 		r.counts[st.Topic]++
-		r.positions[st.TopicPartition] = &stores.Claim{TopicPartition: st.TopicPartition, Next: st.Next, TopicID: st.TopicID, LeaderEpoch: -1}
+		claim := &stores.Claim{TopicPartition: st.TopicPartition, Next: st.Next, TopicID: st.TopicID, LeaderEpoch: -1}
+		if c.From != nil {
+			claim.Begin = st.Next
+		}
+		r.positions[st.TopicPartition] = claim
 	}
 	return r, nil
 }

@@ -98,3 +98,12 @@ func (s *Store) Meddle(c *contract.Contract, model int, key []value.Value, fn fu
 	}
 	delete(r.rows[model], k)
 }
+
+// ForgetBegins takes from the bookkeeping where a revision began that began later than with the first events, as a release does that does not know of it.
+func (s *Store) ForgetBegins(c *contract.Contract) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.revision(c).positions {
+		p.Begin = stores.BeginUnknown
+	}
+}

@@ -226,8 +226,16 @@ func (w *writer) Barriers(ctx context.Context) ([]stores.Barrier, error) {
 
 // barriers gives those of the revision's topics; the lock is held.
 func (w *writer) barriers(r *revision) []stores.Barrier {
+	return w.s.projections[ownerOf(w.c.Projection)].barriersOf(r)
+}
+
+// barriersOf gives those of a revision's topics; p may be nil.
+func (p *projection) barriersOf(r *revision) []stores.Barrier {
+	if p == nil {
+		return nil
+	}
 	var out []stores.Barrier
-	for _, b := range w.s.projections[ownerOf(w.c.Projection)].barriers {
+	for _, b := range p.barriers {
 		if _, ours := r.counts[b.Topic]; ours {
 			b.Ends = slices.Clone(b.Ends)
 			out = append(out, b)

@@ -148,13 +148,14 @@ ON CONFLICT (cluster, namespace, name) DO UPDATE SET name = EXCLUDED.name RETURN
 
 // revision makes the row of the revision and tells whether it is new.
 func (p *preparation) revision(ctx context.Context) (isNew bool, err error) {
-	text, err := json.Marshal(p.contract)
-	if err != nil {
-		return false, err
-	}
 	var hash string
-	err = p.tx.QueryRow(ctx, "SELECT data_hash FROM "+p.book("revisions")+" WHERE projection = $1 AND revision = $2 FOR UPDATE",
-		p.id, p.contract.Revision).Scan(&hash)
+	var stored []byte
+	err = p.tx.QueryRow(ctx, "SELECT data_hash, contract FROM "+p.book("revisions")+" WHERE projection = $1 AND revision = $2 FOR UPDATE",
+		p.id, p.contract.Revision).Scan(&hash, &stored)
+	text, failed := stores.Recording(p.contract, stored)
+	if failed != nil {
+		return false, failed
+	}
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		_, err = p.tx.Exec(ctx, "INSERT INTO "+p.book("revisions")+" (projection, revision, data_hash, state, contract) VALUES ($1, $2, $3, 'following', $4)",
@@ -338,15 +339,17 @@ func (p *preparation) positions(ctx context.Context, starts []stores.Start) erro
 	if err != nil {
 		return err
 	}
-	starts = stores.AsRecorded(starts, recorded)
+	starts, resolved, err := stores.Resolve(p.contract, starts, recorded)
+	if err != nil {
+		return err
+	}
 	counts := map[string]int32{}
 	for _, t := range p.contract.Topics {
 		counts[t.Name] = 0
 	}
-	sorted := slices.SortedFunc(slices.Values(starts), func(a, b stores.Start) int { return a.Compare(b.TopicPartition) })
 	var topics, next, ids []string
 	var partitions []int32
-	for _, s := range sorted {
+	for _, s := range starts {
 		if want := counts[s.Topic]; s.Partition != want {
 			return usagef("starts of topic %s have partition %d where %d is due", s.Topic, s.Partition, want)
 		}
@@ -359,12 +362,23 @@ SELECT $1, $2, u.* FROM unnest($3::text[], $4::int[], $5::text[], $6::text[]) u`
 		p.id, p.contract.Revision, topics, partitions, next, ids); err != nil {
 		return err
 	}
-	text, err := json.Marshal(counts)
+	barriers, err := p.cfg.barriers(ctx, p.tx, p.id, p.contract.Revision)
 	if err != nil {
 		return err
 	}
-	_, err = p.tx.Exec(ctx, "UPDATE "+p.book("revisions")+" SET partitions = $3 WHERE projection = $1 AND revision = $2",
-		p.id, p.contract.Revision, string(text))
+	if err := stores.CheckGrowth(p.contract, starts, barriers); err != nil {
+		return err
+	}
+	made, err := json.Marshal(counts)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(resolved)
+	if err != nil {
+		return err
+	}
+	_, err = p.tx.Exec(ctx, "UPDATE "+p.book("revisions")+" SET partitions = $3, contract = $4 WHERE projection = $1 AND revision = $2",
+		p.id, p.contract.Revision, string(made), string(text))
 	return err
 }
 

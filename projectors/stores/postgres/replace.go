@@ -59,6 +59,8 @@ func (a *Admin) Replace(ctx context.Context, c *contract.Contract, rep stores.Re
 
 // replacing is one Replace.
 type replacing struct {
+	// stored is the contract of the revision in the bookkeeping.
+	stored []byte
 	*Admin
 	c      *contract.Contract
 	rep    stores.Replacement
@@ -133,9 +135,9 @@ func (r *replacing) lock(ctx context.Context) ([]stores.Claim, []stores.Barrier,
 
 // find looks up the projection's id.
 func (r *replacing) find(ctx context.Context, lock string) error {
-	err := r.tx.QueryRow(ctx, "SELECT p.id FROM "+r.book("projections")+" p JOIN "+r.book("revisions")+
+	err := r.tx.QueryRow(ctx, "SELECT p.id, r.contract FROM "+r.book("projections")+" p JOIN "+r.book("revisions")+
 		" r ON r.projection = p.id AND r.revision = $4 WHERE p.cluster = $1 AND p.namespace = $2 AND p.name = $3"+lock,
-		r.c.Projection.Cluster, r.c.Projection.Namespace, r.c.Projection.Name, r.c.Revision).Scan(&r.id)
+		r.c.Projection.Cluster, r.c.Projection.Namespace, r.c.Projection.Name, r.c.Revision).Scan(&r.id, &r.stored)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return &stores.EnvironmentError{Reason: stores.ReasonNotPrepared, Message: "revision " + r.c.Revision + " has no tables: it was not prepared, or was dropped"}
 	}
@@ -153,6 +155,7 @@ func (r *replacing) places(ctx context.Context, lock string) ([]stores.Claim, []
 	if err != nil {
 		return nil, nil, err
 	}
+	stores.SetBegins(claims, r.stored)
 	barriers, err := r.cfg.barriers(ctx, r.tx, r.id, r.c.Revision)
 	return claims, barriers, err
 }

@@ -74,9 +74,10 @@ func (a *Admin) Snapshot(ctx context.Context, c *contract.Contract, v stores.Vis
 			return err
 		}
 		var id int64
-		err := tx.QueryRow(ctx, "SELECT p.id FROM "+quote(a.cfg.BookkeepingSchema, "projections")+" p JOIN "+quote(a.cfg.BookkeepingSchema, "revisions")+
+		var stored []byte
+		err := tx.QueryRow(ctx, "SELECT p.id, r.contract FROM "+quote(a.cfg.BookkeepingSchema, "projections")+" p JOIN "+quote(a.cfg.BookkeepingSchema, "revisions")+
 			" r ON r.projection = p.id AND r.revision = $4 WHERE p.cluster = $1 AND p.namespace = $2 AND p.name = $3",
-			c.Projection.Cluster, c.Projection.Namespace, c.Projection.Name, c.Revision).Scan(&id)
+			c.Projection.Cluster, c.Projection.Namespace, c.Projection.Name, c.Revision).Scan(&id, &stored)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return &stores.EnvironmentError{Reason: stores.ReasonNotPrepared, Message: "revision " + c.Revision + " has no tables: it was not prepared, or was dropped"}
 		}
@@ -92,6 +93,7 @@ func (a *Admin) Snapshot(ctx context.Context, c *contract.Contract, v stores.Vis
 		if err != nil {
 			return err
 		}
+		stores.SetBegins(claims, stored)
 		barriers, err := a.cfg.barriers(ctx, tx, id, c.Revision)
 		if err != nil {
 			return err

@@ -28,9 +28,11 @@ type Writer struct {
 	cfg      Config
 	who      contract.Identity
 	revision string
-	tables   []*table
-	pool     *pgxpool.Pool
-	sql      texts
+	// started is true where the revision may begin later than with the first events.
+	started bool
+	tables  []*table
+	pool    *pgxpool.Pool
+	sql     texts
 	// fanOutKey is the lock that keeps commits with fan-outs apart, nil where there are none.
 	fanOutKey *int64
 	// id is projections.id, 0 before it is known.
@@ -50,7 +52,7 @@ func OpenWriter(cfg Config, c *contract.Contract) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{cfg: full, who: c.Projection, revision: c.Revision, doubts: map[event.TopicPartition]string{}}
+	w := &Writer{cfg: full, who: c.Projection, revision: c.Revision, started: c.From != nil, doubts: map[event.TopicPartition]string{}}
 	if w.tables, err = newTables(c); err != nil {
 		return nil, err
 	}
@@ -157,6 +159,9 @@ WHERE p.projection = $1 AND p.revision = $2 AND p.topic = a.topic AND p.partitio
 			if claims, err = pgx.CollectRows(rows, scanClaim); err != nil {
 				return err
 			}
+			if err := w.setBegins(ctx, tx, id, claims); err != nil {
+				return err
+			}
 			return w.complete(sorted, claims)
 		})
 	})
@@ -195,6 +200,19 @@ func (w *Writer) complete(want []event.TopicPartition, got []stores.Claim) error
 	return nil
 }
 
+// setBegins says of claims where their partitions begin.
+func (w *Writer) setBegins(ctx context.Context, tx pgx.Tx, id int64, claims []stores.Claim) error {
+	if !w.started || len(claims) == 0 {
+		return nil
+	}
+	var stored []byte
+	if err := tx.QueryRow(ctx, "SELECT contract FROM "+w.book("revisions")+" WHERE projection = $1 AND revision = $2", id, w.revision).Scan(&stored); err != nil {
+		return err
+	}
+	stores.SetBegins(claims, stored)
+	return nil
+}
+
 // Peek reads without a lock.
 func (w *Writer) Peek(ctx context.Context) ([]stores.Claim, error) {
 	var out []stores.Claim
@@ -208,8 +226,10 @@ func (w *Writer) Peek(ctx context.Context) ([]stores.Claim, error) {
 		if err != nil {
 			return err
 		}
-		out, err = pgx.CollectRows(rows, scanClaim)
-		return err
+		if out, err = pgx.CollectRows(rows, scanClaim); err != nil {
+			return err
+		}
+		return w.setBegins(ctx, tx, id, out)
 	})
 	if err == nil && len(out) == 0 {
 		// A revision without topics does not exist: perhaps it was retired and prepared again.

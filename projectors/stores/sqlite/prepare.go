@@ -91,12 +91,12 @@ ON CONFLICT (cluster, namespace, name) DO UPDATE SET name = excluded.name RETURN
 
 // revision makes the row of the revision and tells whether it is new.
 func (p *preparation) revision() (isNew bool, err error) {
-	text, err := json.Marshal(p.c)
-	if err != nil {
-		return false, err
+	var hash, stored string
+	err = p.row("SELECT data_hash, contract FROM projectionist_revisions WHERE projection = ? AND revision = ?", p.id, p.c.Revision).Scan(&hash, &stored)
+	text, failed := stores.Recording(p.c, []byte(stored))
+	if failed != nil {
+		return false, failed
 	}
-	var hash string
-	err = p.row("SELECT data_hash FROM projectionist_revisions WHERE projection = ? AND revision = ?", p.id, p.c.Revision).Scan(&hash)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return true, p.exec("INSERT INTO projectionist_revisions VALUES (?, ?, ?, ?)", p.id, p.c.Revision, p.c.DataHash, string(text))
@@ -208,12 +208,15 @@ ON p.projection = c.projection AND p.revision = c.revision AND p.topic = c.topic
 		}); err != nil {
 		return err
 	}
-	starts = stores.AsRecorded(starts, recorded)
+	starts, resolved, err := stores.Resolve(p.c, starts, recorded)
+	if err != nil {
+		return err
+	}
 	counts := map[string]int32{}
 	for _, t := range p.c.Topics {
 		counts[t.Name] = 0
 	}
-	for _, s := range slices.SortedFunc(slices.Values(starts), func(a, b stores.Start) int { return a.Compare(b.TopicPartition) }) {
+	for _, s := range starts {
 		if want := counts[s.Topic]; s.Partition != want {
 			return invalid("starts of topic %s have partition %d where %d is due", s.Topic, s.Partition, want)
 		}
@@ -228,7 +231,18 @@ ON p.projection = c.projection AND p.revision = c.revision AND p.topic = c.topic
 			return err
 		}
 	}
-	return nil
+	barriers, err := p.barriersOf(p.id, p.c.Revision)
+	if err != nil {
+		return err
+	}
+	if err := stores.CheckGrowth(p.c, starts, barriers); err != nil {
+		return err
+	}
+	text, err := json.Marshal(resolved)
+	if err != nil {
+		return err
+	}
+	return p.exec("UPDATE projectionist_revisions SET contract = ? WHERE projection = ? AND revision = ?", string(text), p.id, p.c.Revision)
 }
 
 // partitions is how many position rows were made per topic.

@@ -97,7 +97,7 @@ func (w *writer) Claim(ctx context.Context, by string, tps []event.TopicPartitio
 				return err
 			}
 		}
-		return nil
+		return s.setBegins(id, w.c.Revision, out)
 	})
 	if err != nil {
 		return nil, err
@@ -126,7 +126,23 @@ func (s *session) claims(id int64, revision string) (out []stores.Claim, err err
 			out = append(out, c)
 			return err
 		})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, s.setBegins(id, revision, out)
+}
+
+// setBegins says of claims where their partitions begin.
+func (s *session) setBegins(id int64, revision string, claims []stores.Claim) error {
+	if len(claims) == 0 {
+		return nil
+	}
+	var stored string
+	if err := s.row("SELECT contract FROM projectionist_revisions WHERE projection = ? AND revision = ?", id, revision).Scan(&stored); err != nil {
+		return err
+	}
+	stores.SetBegins(claims, []byte(stored))
+	return nil
 }
 
 // fence holds the claims of a commit against the position rows (Law 3).

@@ -21,6 +21,8 @@ func Run(t *testing.T, h Harness) {
 		{"PrepareRefusesForeignNames", prepareRefusesForeignNames},
 		{"SecondRevision", secondRevision},
 		{"SecondRevisionAfterGrowth", secondRevisionAfterGrowth},
+		{"StartsElsewhere", startsElsewhere},
+		{"StartsRefused", startsRefused},
 		{"SwitchMovesReaders", switchMovesReaders},
 		{"SwitchBehind", switchBehind},
 		{"SwitchUnderWrites", switchUnderWrites},

@@ -20,7 +20,9 @@ type VerifyReport struct {
 	Projection string `json:"projection"`
 	Store      string `json:"store"`
 	Revision   string `json:"revision"`
-	Equal      bool   `json:"equal"`
+	// From is where the revision began to read, empty for the earliest events.
+	From  string `json:"from,omitempty"`
+	Equal bool   `json:"equal"`
 	// SamplePercent is the share of the keys that was compared.
 	SamplePercent float64 `json:"samplePercent"`
 	// Positions are where the log and the table were compared; ComparedAgain where what differed was looked at once more.
@@ -79,7 +81,7 @@ type DifferenceReport struct {
 
 func newVerifyReport(p *plan, c *contract.Contract, r *verify.Result, took time.Duration, limit int) (*VerifyReport, error) {
 	out := &VerifyReport{
-		Projection: c.Projection.Name, Store: p.storeName(p.projections[0]), Revision: r.Revision, Equal: r.Equal(),
+		Projection: c.Projection.Name, Store: p.storeName(p.projections[0]), Revision: r.Revision, From: c.From.String(), Equal: r.Equal(),
 		SamplePercent: 100 * float64(r.Sample) / verify.Buckets, Positions: placesOf(r.At), ComparedAgain: placesOf(r.Again),
 		Events: r.Events, Seconds: took.Seconds(),
 	}
@@ -169,7 +171,11 @@ func (r *VerifyReport) print(p *output.Printer) error {
 	if broken > 0 {
 		state += ", " + p.Paint(output.Red, fmt.Sprintf("%d of %s broken", broken, count(int64(len(r.Assertions)), "assertion")))
 	}
-	p.Printf("%s   %s   revision %s, %s in %.1f s\n", r.Projection, state, r.Revision, count(r.Events, "event"), r.Seconds)
+	from := ""
+	if r.From != "" {
+		from = " from " + r.From + " on"
+	}
+	p.Printf("%s   %s   revision %s%s, %s in %.1f s\n", r.Projection, state, r.Revision, from, count(r.Events, "event"), r.Seconds)
 	where := "at " + placesText(r.Positions)
 	if r.ComparedAgain != nil {
 		where += ", what differed again at " + placesText(r.ComparedAgain)

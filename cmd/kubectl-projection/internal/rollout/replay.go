@@ -27,6 +27,8 @@ type Wishes struct {
 	// Keys are texts of keys whose rows alone are made anew, and Model whose they are, empty for the only one; no keys: everything.
 	Keys  []string
 	Model string
+	// From is where the new tables begin, as ParseFrom reads it; empty for the earliest events.
+	From string
 }
 
 // Rebuild makes a Replay of a projection, named after the time.
@@ -47,11 +49,24 @@ func Rebuild(p *v1alpha1.Projection, w Wishes, now time.Time) (*v1alpha1.Replay,
 	if w.TTL >= 0 {
 		r.Spec.TTLSecondsAfterFinished = ptr.To(int32(min(w.TTL/time.Second, 365*24*3600)))
 	}
+	if w.From != "" {
+		var err error
+		if r.Spec.From, err = ParseFrom(w.From, now); err != nil {
+			return nil, nil, err
+		}
+	}
 	if len(w.Keys) > 0 {
 		d, err := someKeys(p, w, r)
 		return r, d, err
 	}
 	d := &Decision{Says: fmt.Sprintf("made Replay %s of %s: a new revision is built beside the one that readers see", r.Name, title(p))}
+	if r.Spec.From.Time != nil || len(r.Spec.From.Positions) > 0 {
+		from := w.From
+		if at := r.Spec.From.Time; at != nil {
+			from = at.UTC().Format(time.RFC3339)
+		}
+		d.Says += ", from " + from + " on: rows that only events before that have made will be missing from it"
+	}
 	d.Warnings = held(p, cmp.Or(r.Spec.Promotion, change.Defaulted(p.Spec.Rollout).Promotion))
 	return r, d, nil
 }

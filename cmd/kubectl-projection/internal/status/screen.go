@@ -113,6 +113,9 @@ func describe(v *View, r *v1alpha1.RevisionStatus) string {
 	if g := r.Progress; g != nil {
 		s += ", " + built(g)
 	}
+	if r.From != "" {
+		s += ", from " + r.From + " on"
+	}
 	switch by := v.attempt(r.Attempt); by {
 	case "":
 	case r.Attempt:
@@ -245,7 +248,11 @@ func PrintRevisions(p *output.Printer, v *View) {
 	if slices.ContainsFunc(v.Status.Revisions, func(r v1alpha1.RevisionStatus) bool { return r.Progress != nil }) {
 		progress = "PROGRESS"
 	}
-	rows := [][]string{{"", "REVISION", "STATE", progress, "CREATED", "PROMOTED", "LAG", "KEPT UNTIL", "ATTEMPT"}}
+	from := ""
+	if slices.ContainsFunc(v.Status.Revisions, func(r v1alpha1.RevisionStatus) bool { return r.From != "" }) {
+		from = "FROM"
+	}
+	rows := [][]string{{"", "REVISION", "STATE", progress, "CREATED", "PROMOTED", "LAG", "KEPT UNTIL", from, "ATTEMPT"}}
 	when := func(t *metav1.Time) string {
 		if t == nil {
 			return "-"
@@ -257,8 +264,12 @@ func PrintRevisions(p *output.Printer, v *View) {
 		if r.Name == v.Status.ActiveRevision {
 			mark = "*"
 		}
+		began := r.From
+		if from != "" {
+			began = cmp.Or(r.From, "earliest")
+		}
 		rows = append(rows, []string{
-			mark, r.Name, r.State, cell(r.Progress, progress), when(r.CreatedAt), when(r.PromotedAt), cmp.Or(r.Lag, "-"), when(r.KeptUntil), cmp.Or(v.attempt(r.Attempt), "-"),
+			mark, r.Name, r.State, cell(r.Progress, progress), when(r.CreatedAt), when(r.PromotedAt), cmp.Or(r.Lag, "-"), when(r.KeptUntil), began, cmp.Or(v.attempt(r.Attempt), "-"),
 		})
 	}
 	p.Printf("%s", table(rows))

@@ -160,8 +160,9 @@ func (v *View) progress(revision string) progress {
 			position, err1 := ps.Position.Offset()
 			end, err2 := ps.End.Offset()
 			if err1 == nil && err2 == nil {
-				out.done += min(position, end)
-				out.end += end
+				begin, _ := ps.Begin.Offset() // 0 where it is the beginning of the log
+				out.done += max(min(position, end)-begin, 0)
+				out.end += max(end-begin, 0)
 			}
 		}
 	}
