@@ -58,6 +58,18 @@ func (n *space) plugin(code int, words []string, args ...string) string {
 	return out.String()
 }
 
+// verifyArgs are those of a verify from here, where broker and store are at other addresses than from pods.
+func (n *space) verifyArgs(projection string, more ...string) []string {
+	return append([]string{"verify", projection, "--broker", parts()["KAFKA_SASL_BOOTSTRAP_PODS"],
+		"--store", n.fill("postgres://projector:$PG_PASSWORD@$HOST:$PG_PORT/$PG_DATABASE")}, more...)
+}
+
+// verifies wants the tables that readers see to be equal to the log.
+func (n *space) verifies(projection string, words ...string) {
+	n.t.Helper()
+	n.plugin(0, append(words, "all equal"), n.verifyArgs(projection)...)
+}
+
 // TestCommandLine does with the command line what a user does with a projection in a cluster: looks at a change before it is
 // applied, follows it, goes back and forth, finds a row that somebody meddled with, and rebuilds.
 func TestCommandLine(t *testing.T) {
@@ -92,13 +104,10 @@ func TestCommandLine(t *testing.T) {
 	n.plugin(0, []string{second}, "promote", "tally", second, "--wait", "--timeout", "90s")
 	n.active("tally", soon, is(second))
 
-	// A row that somebody meddled with. From here, broker and store are at other addresses than from pods.
-	env := parts()
-	where := []string{"--broker", env["KAFKA_SASL_BOOTSTRAP_PODS"],
-		"--store", n.fill("postgres://projector:$PG_PASSWORD@$HOST:$PG_PORT/$PG_DATABASE")}
+	// A row that somebody meddled with.
 	verify := func(code int, words []string, more ...string) {
 		t.Helper()
-		n.plugin(code, words, append(append([]string{"verify", "tally"}, where...), more...)...)
+		n.plugin(code, words, n.verifyArgs("tally", more...)...)
 	}
 	verify(0, []string{"300 rows"})
 	sql(t, n.fill("UPDATE $SCHEMA.tally__"+second+" SET events = 7 WHERE id = '0-7'"))

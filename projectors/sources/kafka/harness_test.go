@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -129,8 +130,37 @@ func (h *harness) createTopic(t testing.TB, name string, partitions int32, confi
 		rt.Configs = append(rt.Configs, c)
 	}
 	req.Topics = append(req.Topics, rt)
-	request(t, h, req, func(r *kmsg.CreateTopicsResponse) int16 { return r.Topics[0].ErrorCode })
+	var id [16]byte
+	request(t, h, req, func(r *kmsg.CreateTopicsResponse) int16 {
+		id = r.Topics[0].TopicID
+		return r.Topics[0].ErrorCode
+	})
+	h.known(t, name, func(topic *kmsg.MetadataResponseTopic) bool {
+		return topic.TopicID == id && len(topic.Partitions) == int(partitions)
+	})
 	h.client.ForceMetadataRefresh()
+}
+
+// known waits until the broker tells others what it has agreed to: a little later, as its own copy of the metadata follows.
+func (h *harness) known(t testing.TB, name string, ok func(*kmsg.MetadataResponseTopic) bool) {
+	t.Helper()
+	req := kmsg.NewPtrMetadataRequest()
+	topic := h.topic(name)
+	rt := kmsg.NewMetadataRequestTopic()
+	rt.Topic = &topic
+	req.Topics = append(req.Topics, rt)
+	ctx := sourcetest.Context(t)
+	for {
+		res, err := req.RequestWith(ctx, h.client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := &res.Topics[0]; got.ErrorCode == 0 && ok(got) &&
+			!slices.ContainsFunc(got.Partitions, func(p kmsg.MetadataResponseTopicPartition) bool { return p.ErrorCode != 0 }) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func (h *harness) DeleteTopic(t testing.TB, name string) {
@@ -152,6 +182,7 @@ func (h *harness) Grow(t testing.TB, name string, partitions int32) {
 	rt.Topic, rt.Count = h.topic(name), partitions
 	req.Topics = append(req.Topics, rt)
 	request(t, h, req, func(r *kmsg.CreatePartitionsResponse) int16 { return r.Topics[0].ErrorCode })
+	h.known(t, name, func(topic *kmsg.MetadataResponseTopic) bool { return len(topic.Partitions) == int(partitions) })
 }
 
 func (h *harness) DeleteRecords(t testing.TB, tp event.TopicPartition, before int64) {

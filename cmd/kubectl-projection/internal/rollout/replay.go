@@ -211,9 +211,13 @@ func noReplay(p *v1alpha1.Projection) error {
 		return fmt.Errorf("%s has no unfinished Replay, and builds nothing: readers see what its newest spec asks for", title(p))
 	}
 	for _, r := range p.Status.Revisions {
-		if r.Name == target && r.Attempt != "" && r.Attempt == p.Spec.ReplayToken {
+		if r.Name != target || r.Attempt == "" {
+			continue
+		}
+		if r.Attempt == p.Spec.ReplayToken {
 			return fmt.Errorf("%s builds revision %s since spec.replayToken asks for it, and no Replay does: set the token back to what it was, and what was built is dropped", title(p), target)
 		}
+		return fmt.Errorf("%s has no unfinished Replay: the one that asked for revision %s is gone, and what was built for it is being dropped", title(p), target)
 	}
 	return fmt.Errorf("%s builds revision %s since its newest spec asks for it, and no Replay does: put the spec back to what readers see (git revert), and what was built is dropped. "+
 		"kubectl projection plan says what differs", title(p), target)
