@@ -149,7 +149,7 @@ func revisionsOf(w *world) []*revision {
 		case *appsv1.ControllerRevision:
 			v := at(name)
 			v.record, v.Recorded, v.CreatedAt = o, true, o.CreationTimestamp.Time
-			v.Role, v.Asked = rollout.Role(o.Labels[resources.LabelRole]), resources.Asked(o)
+			v.Role, v.Asked, v.Built = rollout.Role(o.Labels[resources.LabelRole]), resources.Asked(o), resources.Built(o)
 			// One that cannot be read counts as lost: what runs goes on, and what it was is taken from there.
 			known, _ := resources.Recorded(o)
 			v.Contract, v.Attempts, v.Replay = known.Contract, known.Attempts, known.Replay
@@ -437,14 +437,21 @@ func (w *world) number() int64 {
 	return n + 1
 }
 
-// standing is the patch that gives a ControllerRevision its role, and writes down that a promote of it is to be asked for;
-// nil where it says so.
+// standing is the patch that gives a ControllerRevision its role, and writes down that a promote of it is to be asked for,
+// and what its build took; nil where it says so.
 func standing(w *world, v *revision) (client.Patch, error) {
 	role, marks := w.Rollout.Roles[v.Name], map[string]any{}
 	if ask := w.Rollout.Ask; ask != nil && *ask == (rollout.Ask{Action: contract.ActionPromote, Revision: v.Name}) {
 		if n := rollout.NextPromote(v.Name, w.known(), w.jobs); n != v.Asked {
 			marks[resources.AnnotationAsked] = strconv.FormatInt(n, 10)
 		}
+	}
+	if b := v.Progress.Built; b != nil && v.Built == nil {
+		data, err := json.Marshal(b)
+		if err != nil {
+			return nil, err
+		}
+		marks[resources.AnnotationBuilt] = string(data)
 	}
 	if role == v.Role && len(marks) == 0 {
 		return nil, nil

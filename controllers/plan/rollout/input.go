@@ -97,6 +97,8 @@ type Revision struct {
 	// Prepared is true where a prepare of it, however it is to run, went well or is under way; Discarding where a discard is,
 	// and Discarded where one went well. Promoting is true where a promote is under way.
 	Prepared, Promoting, Discarding, Discarded bool
+	// Built is what its build took, as its ControllerRevision says; nil where that is not known. It is for people.
+	Built *v1alpha1.Built
 	// Progress is what its projectors say; Trouble why its pods do not run.
 	Progress progress.Snapshot
 	Trouble  string

@@ -343,7 +343,7 @@ func (d *decider) statuses() {
 		if lag, ok := r.Progress.Lag(); ok {
 			s.Lag = progress.Bucket(lag)
 		}
-		s.CreatedAt = seconds(r.CreatedAt)
+		s.CreatedAt, s.Built = seconds(r.CreatedAt), ptr.Deref(r.Built, v1alpha1.Built{})
 		d.onTheWay(r, &s)
 		if f := d.Facts.Find(r.Name); f != nil {
 			s.PromotedAt = seconds(f.PromotedAt)
