@@ -463,6 +463,17 @@ func TestClusterScreens(t *testing.T) {
 		{"plan-cluster", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
 			w.pod("order-summary-a", w.active.Revision, 12, partition(0, 6000000, 6000000), partition(1, 6000000, 6000014), partition(2, 6220000, 6220000))
 		}},
+		{"plan-figures", []string{"plan", "-f", "testdata/plan/changed.yaml"}, (*world).measured},
+		{"plan-figures-markdown", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "markdown"}, (*world).measured},
+		{"plan-figures-json", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "json"}, (*world).measured},
+		{"plan-no-rights", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
+			w.measured()
+			w.forbidden = true
+		}},
+		{"plan-no-answer-json", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "json"}, nil},
+		{"plan-nothing-runs", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
+			w.status(func(s *v1alpha1.ProjectionStatus) { s.ActiveRevision, s.Revisions = "", nil })
+		}},
 		{"plan-trimmed", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "markdown"}, func(w *world) {
 			topic := new(v1alpha1.EventTopic)
 			if err := w.client.Get(w.t.Context(), client.ObjectKey{Namespace: "shop", Name: "orders"}, topic); err != nil {
@@ -490,6 +501,15 @@ func TestClusterScreens(t *testing.T) {
 			goldentest.Equal(t, filepath.Join("testdata", "cluster", c.name+".golden"), w.call(c.args...))
 		})
 	}
+}
+
+// measured makes known how many events there are, how fast the active revision was built, and what it takes.
+func (w *world) measured() {
+	w.pod("order-summary-a", w.active.Revision, 12, partition(0, 6000000, 6000000), partition(1, 6000000, 6000014), partition(2, 6220000, 6220000))
+	w.pods["order-summary-a"].SizeBytes = 3_081_000_000
+	w.status(func(s *v1alpha1.ProjectionStatus) {
+		s.Revisions[0].Built = v1alpha1.Built{Events: 17_000_000, Seconds: 223}
+	})
 }
 
 // record makes the revision of a manifest one that is kept.
