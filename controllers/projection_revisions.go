@@ -83,6 +83,9 @@ func (r *ProjectionReconciler) observeRevisions(ctx context.Context, w *world) e
 	}
 	w.Facts, w.factsJob, w.lost = actions.Facts(w.jobs, pods)
 	w.revisions = revisionsOf(w)
+	if w.replay, err = r.replayOf(ctx, w); err != nil {
+		return err
+	}
 	if w.lost == "" {
 		w.lost = rollout.Outdated(w.Facts, w.factsJob, w.jobs, w.known())
 	}
@@ -258,14 +261,17 @@ func (r *ProjectionReconciler) requests(w *world, v *revision) error {
 		}
 		v.requests[a] = request{q, inputs}
 	}
-	return r.verifyRequest(p, v)
+	return r.verifyRequest(w, v)
 }
 
-// verifyRequest is what a verify of a revision would be asked, where the spec has revisions verified. How to connect
-// is none of its inputs: what was found stays found.
-func (r *ProjectionReconciler) verifyRequest(p *v1alpha1.Projection, v *revision) error {
-	what := compile.Verification(p)
-	if what == nil || v.target.Contract == nil {
+// verifyRequest is what a verify of a revision would be asked, where it is to be verified: as its Replay says, or else the
+// spec. How to connect is none of its inputs: what was found stays found.
+func (r *ProjectionReconciler) verifyRequest(w *world, v *revision) error {
+	what := compile.Verification(w.Projection)
+	if o := w.replay; o != nil && o.Spec.Verify != nil && v.Contract != nil && v.Contract.Attempt == string(o.UID) {
+		what, v.VerifyOf = compile.VerificationBy(o.Spec.Verify), o.Name
+	}
+	if v.ToVerify = what != nil; what == nil || v.target.Contract == nil {
 		return nil
 	}
 	q := contract.Request{Action: contract.ActionVerify, Verify: what}
@@ -356,10 +362,10 @@ func (r *ProjectionReconciler) rolloutInput(ctx context.Context, w *world) (roll
 		in.Limit = int(w.Store.Spec.MaxConcurrentReplays)
 	}
 	in.Revisions = w.known()
-	var err error
-	if in.Replay, err = r.replayOf(ctx, w); err != nil {
-		return in, err
+	if o := w.replay; o != nil {
+		in.Replay = &rollout.Replay{Name: o.Name, UID: string(o.UID), Promotion: o.Spec.Promotion, Suspended: ptr.Deref(o.Spec.Suspend, false)}
 	}
+	var err error
 	if in.Ahead, err = r.ahead(ctx, w); err != nil {
 		return in, err
 	}
@@ -368,7 +374,7 @@ func (r *ProjectionReconciler) rolloutInput(ctx context.Context, w *world) (roll
 }
 
 // replayOf is the Replay that is under way, nil if there is none.
-func (r *ProjectionReconciler) replayOf(ctx context.Context, w *world) (*rollout.Replay, error) {
+func (r *ProjectionReconciler) replayOf(ctx context.Context, w *world) (*v1alpha1.Replay, error) {
 	p := w.Projection
 	all, err := r.replaysOf(ctx, p)
 	if err != nil {
@@ -378,11 +384,7 @@ func (r *ProjectionReconciler) replayOf(ctx context.Context, w *world) (*rollout
 	if w.Spec.Contract != nil {
 		hash = w.Spec.Contract.DataHash
 	}
-	o := replay.UnderWay(all, p.UID, hash, p.Spec.ReplayToken)
-	if o == nil {
-		return nil, nil
-	}
-	return &rollout.Replay{Name: o.Name, UID: string(o.UID), Promotion: o.Spec.Promotion, Suspended: ptr.Deref(o.Spec.Suspend, false)}, nil
+	return replay.UnderWay(all, p.UID, hash, p.Spec.ReplayToken), nil
 }
 
 // look makes the active revision, before there is one the first, what the status is about.

@@ -1227,6 +1227,11 @@ func (in *ReplaySpec) DeepCopyInto(out *ReplaySpec) {
 	*out = *in
 	out.ProjectionRef = in.ProjectionRef
 	in.Keys.DeepCopyInto(&out.Keys)
+	if in.Verify != nil {
+		in, out := &in.Verify, &out.Verify
+		*out = new(Verify)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.Suspend != nil {
 		in, out := &in.Suspend, &out.Suspend
 		*out = new(bool)

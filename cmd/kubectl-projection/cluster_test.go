@@ -353,6 +353,10 @@ func TestClusterScreens(t *testing.T) {
 		{"rollback-forward", []string{"rollback", "order-summary", "--to", next}, func(w *world) { w.building(v1alpha1.RevisionReady, "0", "") }},
 		{"replay", []string{"replay", "order-summary"}, nil},
 		{"replay-manual", []string{"replay", "order-summary", "--promotion", "Manual", "--ttl", "24h"}, nil},
+		{"replay-verify", []string{"replay", "order-summary", "--verify", "sample=1%"}, nil},
+		{"replay-wrong-verify", []string{"replay", "order-summary", "--verify", "1%"}, nil},
+		{"replay-verify-of-nothing", []string{"replay", "order-summary", "--verify", "sample=0%"}, nil},
+		{"replay-keys-and-verify", []string{"replay", "order-summary", "--key", "o-17", "--verify", "all"}, nil},
 		{"replay-wrong-promotion", []string{"replay", "order-summary", "--promotion", "manual"}, nil},
 		{"replay-keys", []string{"replay", "order-summary", "--key", "o-17", "--key", `["o-18"]`, "--wait"}, func(w *world) {
 			says := func(kind string, status metav1.ConditionStatus, message string) func() {
@@ -503,6 +507,26 @@ func TestClusterScreens(t *testing.T) {
 	}
 }
 
+// attempt makes the active revision one that a Replay of that UID asked for.
+func (w *world) attempt(uid string) {
+	w.t.Helper()
+	o := new(appsv1.ControllerRevision)
+	key := client.ObjectKey{Namespace: w.projection.Namespace, Name: "order-summary-" + w.active.Revision}
+	if err := w.client.Get(w.t.Context(), key, o); err != nil {
+		w.t.Fatal(err)
+	}
+	asked := *w.active
+	asked.Attempt = uid
+	data, err := json.Marshal(asked)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o.Data.Raw = data
+	if err := w.client.Update(w.t.Context(), o); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // measured makes known how many events there are, how fast the active revision was built, and what it takes.
 func (w *world) measured() {
 	w.pod("order-summary-a", w.active.Revision, 12, partition(0, 6000000, 6000000), partition(1, 6000000, 6000014), partition(2, 6220000, 6220000))
@@ -539,6 +563,21 @@ func (w *world) record(file string) {
 	w.status(func(s *v1alpha1.ProjectionStatus) {
 		s.Revisions = append(s.Revisions, v1alpha1.RevisionStatus{Name: name, State: v1alpha1.RevisionKept, KeptUntil: at(1)})
 	})
+}
+
+// TestReplayVerify: --verify is the Replay's own verify, and without it there is none.
+func TestReplayVerify(t *testing.T) {
+	for text, want := range map[string]*v1alpha1.Verify{"": nil, "all": {Sample: "100%"}, "sample=0.5%": {Sample: "0.5%"}} {
+		w := newWorld(t)
+		w.call("replay", "order-summary", "--verify", text)
+		var list v1alpha1.ReplayList
+		if err := w.client.List(t.Context(), &list); err != nil || len(list.Items) != 1 {
+			t.Fatalf("%q: %d Replays (%v)", text, len(list.Items), err)
+		}
+		if got := list.Items[0].Spec.Verify; (got == nil) != (want == nil) || want != nil && got.Sample != want.Sample {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
 }
 
 // TestCompletion completes names from the cluster, and says nothing where there is none.

@@ -36,6 +36,7 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 			"replayed from here, as verify does it, with the manifests and Secrets that are named: 10,000 at a time.\n\n" +
 			"Exit code 0: done. 1: the Replay failed, or time is up. 2: refused, with the reason; nothing was changed.",
 		Example: "  kubectl projection replay order-summary -n shop --watch\n" +
+			"  kubectl projection replay order-summary -n shop --verify sample=1% --watch\n" +
 			"  kubectl projection replay order-summary -n shop --key o-17 --key o-18 --wait\n" +
 			"  kubectl projection replay -f shop/ order-summary --model order_summary --key o-17 --key o-18\n" +
 			"  kubectl projection replay -f shop/ order-summary --model stock --key '[\"berlin\", 5]' --secrets ./secrets",
@@ -43,6 +44,7 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	}
 	flags := wait.flags(cmd)
 	cmd.Flags().StringVar(&wishes.Promotion, "promotion", "", "who moves readers once it has caught up: Automatic or Manual (default: the projection's rollout.promotion)")
+	cmd.Flags().StringVar(&wishes.Verify, "verify", "", "compare the new tables with the log before readers see them: all or sample=SHARE, in place of the projection's rollout.verify with its assertions")
 	cmd.Flags().DurationVar(&wishes.TTL, "ttl", -time.Second, "how long the Replay stays once it has ended (default: for ever)")
 	cmd.Flags().Lookup("ttl").DefValue = ""
 	cmd.Flags().StringVar(&token, "token", "", "make no Replay, but set spec.replayToken to this value, which was not used before")
@@ -52,11 +54,13 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	cmd.Flags().StringVar(&keys.KeysFile, "keys", "", "file of keys, one a line; - is standard input")
 	cmd.MarkFlagsMutuallyExclusive("token", "promotion")
 	cmd.MarkFlagsMutuallyExclusive("token", "ttl")
+	cmd.MarkFlagsMutuallyExclusive("token", "verify")
 	for _, flag := range []string{"key", "keys"} {
 		cmd.MarkFlagsMutuallyExclusive(flag, "token")
 		cmd.MarkFlagsMutuallyExclusive(flag, "promotion")
+		cmd.MarkFlagsMutuallyExclusive(flag, "verify")
 	}
-	for _, flag := range []string{"token", "promotion", "ttl", "wait", "watch"} {
+	for _, flag := range []string{"token", "promotion", "verify", "ttl", "wait", "watch"} {
 		cmd.MarkFlagsMutuallyExclusive("filename", flag)
 	}
 	p.FormatFlag(cmd)
