@@ -351,6 +351,9 @@ type ProjectorStatus struct {
 	RowsTotal   int64 `json:"rowsTotal"`
 	// EventsPerSecond is a rate over the last ten seconds.
 	EventsPerSecond float64 `json:"eventsPerSecond"`
+	// SizeBytes is what the revision's tables take in the store with their indexes, as measured within about the last
+	// minute; 0 where that is not known.
+	SizeBytes int64 `json:"sizeBytes,omitempty"`
 	// Draining is true after SIGTERM.
 	Draining bool `json:"draining,omitempty"`
 	// Build is a bulk build under way, nil otherwise. Until it is over, Partitions say what is in the tables: nothing of it.

@@ -454,6 +454,7 @@ func TestReplayIsImmutable(t *testing.T) {
 		"projectionRef": func(s *v1alpha1.ReplaySpec) { s.ProjectionRef.Name = "others" },
 		"promotion":     func(s *v1alpha1.ReplaySpec) { s.Promotion = v1alpha1.PromotionManual },
 		"ttl":           func(s *v1alpha1.ReplaySpec) { s.TTLSecondsAfterFinished = ptr.To[int32](1) },
+		"verify":        func(s *v1alpha1.ReplaySpec) { s.Verify = &v1alpha1.Verify{} },
 	} {
 		r := w.replayNamed("again")
 		edit(&r.Spec)

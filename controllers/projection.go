@@ -96,6 +96,8 @@ type world struct {
 	children  []client.Object
 	jobs      []batchv1.Job
 	revisions []*revision
+	// replay is the Replay that is under way, nil if there is none.
+	replay *v1alpha1.Replay
 	// factsJob is the Job whose answer Facts is, lost a promote that gave none since, orphans are Jobs that nothing is
 	// learnt from any more.
 	factsJob, lost string

@@ -44,10 +44,10 @@ func (r *ProjectionReconciler) observe(ctx context.Context, p *v1alpha1.Projecti
 	return w, nil
 }
 
-func (r *ProjectionReconciler) observeReferences(ctx context.Context, w *world) error {
+func (b *Base) observeReferences(ctx context.Context, w *world) error {
 	p := w.Projection
 	store := &v1alpha1.ReadStore{}
-	found, err := r.get(ctx, p.Namespace, p.Spec.StoreRef.Name, store)
+	found, err := b.get(ctx, p.Namespace, p.Spec.StoreRef.Name, store)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (r *ProjectionReconciler) observeReferences(ctx context.Context, w *world) 
 	w.Topics = map[string]*v1alpha1.EventTopic{}
 	for _, ref := range p.Spec.Topics {
 		topic := &v1alpha1.EventTopic{}
-		if found, err = r.get(ctx, p.Namespace, ref.Name, topic); err != nil {
+		if found, err = b.get(ctx, p.Namespace, ref.Name, topic); err != nil {
 			return err
 		}
 		if !found {
@@ -68,7 +68,7 @@ func (r *ProjectionReconciler) observeReferences(ctx context.Context, w *world) 
 			continue
 		}
 		broker := &v1alpha1.EventBroker{}
-		if found, err = r.get(ctx, p.Namespace, topic.Spec.BrokerRef.Name, broker); err != nil {
+		if found, err = b.get(ctx, p.Namespace, topic.Spec.BrokerRef.Name, broker); err != nil {
 			return err
 		}
 		if found {
@@ -78,14 +78,24 @@ func (r *ProjectionReconciler) observeReferences(ctx context.Context, w *world) 
 	return nil
 }
 
-func (r *ProjectionReconciler) get(ctx context.Context, namespace, name string, into client.Object) (bool, error) {
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, into)
+func (b *Base) get(ctx context.Context, namespace, name string, into client.Object) (bool, error) {
+	err := b.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, into)
 	return err == nil, client.IgnoreNotFound(err)
 }
 
 // compile gives the newest spec's contract, or why there is none.
 func (r *ProjectionReconciler) compile(w *world) plan.Spec {
-	in := compile.Input{Projection: w.Projection, Cluster: r.Options.ClusterID, Facts: map[string]contract.TopicFacts{}}
+	compiled, problems := compile.Compile(r.compileInput(w))
+	if compiled == nil {
+		reason, message := compile.Summary(problems)
+		return plan.Spec{Reason: reason, Message: message}
+	}
+	return plan.Spec{Contract: compiled}
+}
+
+// compileInput is what the newest spec's contract is made from.
+func (b *Base) compileInput(w *world) compile.Input {
+	in := compile.Input{Projection: w.Projection, Cluster: b.Options.ClusterID, Facts: map[string]contract.TopicFacts{}}
 	for _, name := range sortedKeys(w.Topics) {
 		topic := w.Topics[name]
 		in.Topics = append(in.Topics, *topic)
@@ -101,12 +111,7 @@ func (r *ProjectionReconciler) compile(w *world) plan.Spec {
 	if w.Store != nil {
 		in.Stores = append(in.Stores, *w.Store)
 	}
-	compiled, problems := compile.Compile(in)
-	if compiled == nil {
-		reason, message := compile.Summary(problems)
-		return plan.Spec{Reason: reason, Message: message}
-	}
-	return plan.Spec{Contract: compiled}
+	return in
 }
 
 // observeChildren finds the projection's own objects.

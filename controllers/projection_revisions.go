@@ -83,6 +83,9 @@ func (r *ProjectionReconciler) observeRevisions(ctx context.Context, w *world) e
 	}
 	w.Facts, w.factsJob, w.lost = actions.Facts(w.jobs, pods)
 	w.revisions = revisionsOf(w)
+	if w.replay, err = r.replayOf(ctx, w); err != nil {
+		return err
+	}
 	if w.lost == "" {
 		w.lost = rollout.Outdated(w.Facts, w.factsJob, w.jobs, w.known())
 	}
@@ -149,7 +152,7 @@ func revisionsOf(w *world) []*revision {
 		case *appsv1.ControllerRevision:
 			v := at(name)
 			v.record, v.Recorded, v.CreatedAt = o, true, o.CreationTimestamp.Time
-			v.Role, v.Asked = rollout.Role(o.Labels[resources.LabelRole]), resources.Asked(o)
+			v.Role, v.Asked, v.Built = rollout.Role(o.Labels[resources.LabelRole]), resources.Asked(o), resources.Built(o)
 			// One that cannot be read counts as lost: what runs goes on, and what it was is taken from there.
 			known, _ := resources.Recorded(o)
 			v.Contract, v.Attempts, v.Replay = known.Contract, known.Attempts, known.Replay
@@ -258,14 +261,17 @@ func (r *ProjectionReconciler) requests(w *world, v *revision) error {
 		}
 		v.requests[a] = request{q, inputs}
 	}
-	return r.verifyRequest(p, v)
+	return r.verifyRequest(w, v)
 }
 
-// verifyRequest is what a verify of a revision would be asked, where the spec has revisions verified. How to connect
-// is none of its inputs: what was found stays found.
-func (r *ProjectionReconciler) verifyRequest(p *v1alpha1.Projection, v *revision) error {
-	what := compile.Verification(p)
-	if what == nil || v.target.Contract == nil {
+// verifyRequest is what a verify of a revision would be asked, where it is to be verified: as its Replay says, or else the
+// spec. How to connect is none of its inputs: what was found stays found.
+func (r *ProjectionReconciler) verifyRequest(w *world, v *revision) error {
+	what := compile.Verification(w.Projection)
+	if o := w.replay; o != nil && o.Spec.Verify != nil && v.Contract != nil && v.Contract.Attempt == string(o.UID) {
+		what, v.VerifyOf = compile.VerificationBy(o.Spec.Verify), o.Name
+	}
+	if v.ToVerify = what != nil; what == nil || v.target.Contract == nil {
 		return nil
 	}
 	q := contract.Request{Action: contract.ActionVerify, Verify: what}
@@ -356,10 +362,10 @@ func (r *ProjectionReconciler) rolloutInput(ctx context.Context, w *world) (roll
 		in.Limit = int(w.Store.Spec.MaxConcurrentReplays)
 	}
 	in.Revisions = w.known()
-	var err error
-	if in.Replay, err = r.replayOf(ctx, w); err != nil {
-		return in, err
+	if o := w.replay; o != nil {
+		in.Replay = &rollout.Replay{Name: o.Name, UID: string(o.UID), Promotion: o.Spec.Promotion, Suspended: ptr.Deref(o.Spec.Suspend, false), From: replay.FromOf(o)}
 	}
+	var err error
 	if in.Ahead, err = r.ahead(ctx, w); err != nil {
 		return in, err
 	}
@@ -368,7 +374,7 @@ func (r *ProjectionReconciler) rolloutInput(ctx context.Context, w *world) (roll
 }
 
 // replayOf is the Replay that is under way, nil if there is none.
-func (r *ProjectionReconciler) replayOf(ctx context.Context, w *world) (*rollout.Replay, error) {
+func (r *ProjectionReconciler) replayOf(ctx context.Context, w *world) (*v1alpha1.Replay, error) {
 	p := w.Projection
 	all, err := r.replaysOf(ctx, p)
 	if err != nil {
@@ -378,13 +384,7 @@ func (r *ProjectionReconciler) replayOf(ctx context.Context, w *world) (*rollout
 	if w.Spec.Contract != nil {
 		hash = w.Spec.Contract.DataHash
 	}
-	o := replay.UnderWay(all, p.UID, hash, p.Spec.ReplayToken)
-	if o == nil {
-		return nil, nil
-	}
-	return &rollout.Replay{
-		Name: o.Name, UID: string(o.UID), Promotion: o.Spec.Promotion, Suspended: ptr.Deref(o.Spec.Suspend, false), From: replay.FromOf(o),
-	}, nil
+	return replay.UnderWay(all, p.UID, hash, p.Spec.ReplayToken), nil
 }
 
 // look makes the active revision, before there is one the first, what the status is about.
@@ -439,14 +439,21 @@ func (w *world) number() int64 {
 	return n + 1
 }
 
-// standing is the patch that gives a ControllerRevision its role, and writes down that a promote of it is to be asked for;
-// nil where it says so.
+// standing is the patch that gives a ControllerRevision its role, and writes down that a promote of it is to be asked for,
+// and what its build took; nil where it says so.
 func standing(w *world, v *revision) (client.Patch, error) {
 	role, marks := w.Rollout.Roles[v.Name], map[string]any{}
 	if ask := w.Rollout.Ask; ask != nil && *ask == (rollout.Ask{Action: contract.ActionPromote, Revision: v.Name}) {
 		if n := rollout.NextPromote(v.Name, w.known(), w.jobs); n != v.Asked {
 			marks[resources.AnnotationAsked] = strconv.FormatInt(n, 10)
 		}
+	}
+	if b := v.Progress.Built; b != nil && v.Built == nil {
+		data, err := json.Marshal(b)
+		if err != nil {
+			return nil, err
+		}
+		marks[resources.AnnotationBuilt] = string(data)
 	}
 	if role == v.Role && len(marks) == 0 {
 		return nil, nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/controllers/plan"
+	"github.com/projectionist-dev/projectionist/controllers/plan/replay"
 	"github.com/projectionist-dev/projectionist/controllers/plan/rollout"
 	"github.com/projectionist-dev/projectionist/controllers/resources"
 )
@@ -146,8 +147,12 @@ func (r *ProjectionReconciler) connections(ctx context.Context, w *world) (rollo
 	if err := r.Client.List(ctx, &all, client.InNamespace(p.Namespace)); err != nil {
 		return out, err
 	}
+	var asked v1alpha1.ReplayList
+	if err := r.Client.List(ctx, &asked, client.InNamespace(p.Namespace)); err != nil {
+		return out, err
+	}
 	for i := range all.Items {
-		if o := &all.Items[i].Spec; o.StoreRef.Name == p.Spec.StoreRef.Name && o.Rollout.Verify != nil {
+		if o := &all.Items[i]; o.Spec.StoreRef.Name == p.Spec.StoreRef.Name && (o.Spec.Rollout.Verify != nil || replay.Verifies(asked.Items, o.Name)) {
 			out.Verified++
 		}
 	}

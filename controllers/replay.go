@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/controllers/apply"
 	"github.com/projectionist-dev/projectionist/controllers/plan"
 	"github.com/projectionist-dev/projectionist/controllers/plan/replay"
@@ -116,8 +117,28 @@ func (r *ReplayReconciler) observe(ctx context.Context, o *v1alpha1.Replay) (in 
 			in.Contract = active.contract
 		}
 	}
+	if in.Refused, err = r.refused(ctx, p, o); err != nil {
+		return in, nil, err
+	}
 	in.Done, err = r.done(ctx, p)
 	return in, nil, err
+}
+
+// refused says what is wrong with the verify of a Replay that has not begun, "" if nothing is.
+func (r *ReplayReconciler) refused(ctx context.Context, p *v1alpha1.Projection, o *v1alpha1.Replay) (string, error) {
+	if o.Spec.Verify == nil || replay.RecordOf(o) != nil {
+		return "", nil
+	}
+	w := &world{Observation: plan.Observation{Projection: p}}
+	if err := r.observeReferences(ctx, w); err != nil {
+		return "", err
+	}
+	problems := compile.VerifyProblems(r.compileInput(w), o.Spec.Verify)
+	for i := range problems {
+		problems[i].Path = "spec." + problems[i].Path
+	}
+	_, message := compile.Summary(problems)
+	return message, nil
 }
 
 // done are the attempts that count as done with the revision that readers see.

@@ -136,7 +136,7 @@ const (
 	ReasonVerifying = "Verifying"
 	// ReasonVerificationFailed says that rows of a new revision are not what the log says.
 	ReasonVerificationFailed = "VerificationFailed"
-	// ReasonAssertionFailed says that a new revision does not meet an assertion of spec.rollout.verify.
+	// ReasonAssertionFailed says that a new revision does not meet an assertion of spec.rollout.verify, or of its Replay's spec.verify.
 	ReasonAssertionFailed = "AssertionFailed"
 	// ReasonVerificationNotPossible says that whether a new revision is right cannot be found out.
 	ReasonVerificationNotPossible = "VerificationNotPossible"

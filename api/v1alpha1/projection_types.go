@@ -291,6 +291,11 @@ type RevisionStatus struct {
 	// +optional
 	Progress *BuildProgress `json:"progress,omitempty"`
 
+	// built is what of its build was seen, once that is over; it is for people, and what "kubectl projection plan" estimates
+	// from. Unknown when empty: it was over too soon, or nobody looked.
+	// +optional
+	Built Built `json:"built,omitzero"`
+
 	// createdAt is when it was first asked for.
 	// +optional
 	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
@@ -318,6 +323,19 @@ type RevisionStatus struct {
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	Message string `json:"message,omitempty"`
+}
+
+// Built is what a build took, over the times in which it was seen to go on.
+type Built struct {
+	// events is how many positions of the log were passed meanwhile.
+	// +kubebuilder:validation:Minimum=1
+	// +required
+	Events int64 `json:"events,omitempty"`
+
+	// seconds is how long that took. Unit: seconds.
+	// +kubebuilder:validation:Minimum=1
+	// +required
+	Seconds int64 `json:"seconds,omitempty"`
 }
 
 // The states of a revision.

@@ -9,6 +9,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:XValidation:rule="self.projectionRef == oldSelf.projectionRef && has(self.promotion) == has(oldSelf.promotion) && (!has(self.promotion) || self.promotion == oldSelf.promotion) && has(self.ttlSecondsAfterFinished) == has(oldSelf.ttlSecondsAfterFinished) && (!has(self.ttlSecondsAfterFinished) || self.ttlSecondsAfterFinished == oldSelf.ttlSecondsAfterFinished) && has(self.keys) == has(oldSelf.keys) && (!has(self.keys) || self.keys == oldSelf.keys) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from)",message="a Replay asks once: only suspend can be changed; delete it and make another"
 // +kubebuilder:validation:XValidation:rule="!has(self.keys) || !has(self.promotion)",message="rows of some keys are made anew in the tables that readers see, so that there is nothing to promote: give keys or promotion, not both"
 // +kubebuilder:validation:XValidation:rule="!has(self.keys) || !has(self.from)",message="rows of some keys are made anew from where the tables that readers see begin: give keys or from, not both"
+// +kubebuilder:validation:XValidation:rule="has(self.verify) == has(oldSelf.verify) && (!has(self.verify) || self.verify == oldSelf.verify)",message="a Replay asks once: only suspend can be changed; delete it and make another"
+// +kubebuilder:validation:XValidation:rule="!has(self.keys) || !has(self.verify)",message="rows of some keys are made anew in the tables that readers see, so that nothing is verified before readers see it: give keys or verify, not both"
 type ReplaySpec struct {
 	// projectionRef names the Projection, in the same namespace, whose tables are built anew beside those that readers see.
 	// Example: {name: order-summary}.
@@ -30,6 +32,12 @@ type ReplaySpec struct {
 	// of the Projection.
 	// +optional
 	Promotion Promotion `json:"promotion,omitempty"`
+
+	// verify has the new tables compared with the log, and tested, once they have caught up and before readers are moved to
+	// them, as rollout.verify of a Projection does, and in its place: none of that applies. Assertions that do not fit the
+	// models are refused before anything is made. Default: the rollout.verify of the Projection. Example: {sample: 1%}.
+	// +optional
+	Verify *Verify `json:"verify,omitempty"`
 
 	// suspend holds the Replay: one that has not begun does not begin, and others go first; of one that has begun the
 	// projectors end, its tables and positions stay, and it goes on from there once this is false. With keys, a Job that runs

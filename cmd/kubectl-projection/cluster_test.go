@@ -370,6 +370,10 @@ func TestClusterScreens(t *testing.T) {
 		{"replay-from-and-keys", []string{"replay", "order-summary", "--from", "36h", "--key", "o-17"}, nil},
 		{"revisions-from", []string{"revisions", "order-summary"}, func(w *world) { w.replayed("again"); w.began() }},
 		{"status-from", []string{"status", "order-summary"}, func(w *world) { w.replayed("again"); w.began() }},
+		{"replay-verify", []string{"replay", "order-summary", "--verify", "sample=1%"}, nil},
+		{"replay-wrong-verify", []string{"replay", "order-summary", "--verify", "1%"}, nil},
+		{"replay-verify-of-nothing", []string{"replay", "order-summary", "--verify", "sample=0%"}, nil},
+		{"replay-keys-and-verify", []string{"replay", "order-summary", "--key", "o-17", "--verify", "all"}, nil},
 		{"replay-wrong-promotion", []string{"replay", "order-summary", "--promotion", "manual"}, nil},
 		{"replay-keys", []string{"replay", "order-summary", "--key", "o-17", "--key", `["o-18"]`, "--wait"}, func(w *world) {
 			says := func(kind string, status metav1.ConditionStatus, message string) func() {
@@ -484,6 +488,17 @@ func TestClusterScreens(t *testing.T) {
 		{"plan-cluster", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
 			w.pod("order-summary-a", w.active.Revision, 12, partition(0, 6000000, 6000000), partition(1, 6000000, 6000014), partition(2, 6220000, 6220000))
 		}},
+		{"plan-figures", []string{"plan", "-f", "testdata/plan/changed.yaml"}, (*world).measured},
+		{"plan-figures-markdown", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "markdown"}, (*world).measured},
+		{"plan-figures-json", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "json"}, (*world).measured},
+		{"plan-no-rights", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
+			w.measured()
+			w.forbidden = true
+		}},
+		{"plan-no-answer-json", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "json"}, nil},
+		{"plan-nothing-runs", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
+			w.status(func(s *v1alpha1.ProjectionStatus) { s.ActiveRevision, s.Revisions = "", nil })
+		}},
 		{"plan-trimmed", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "markdown"}, func(w *world) {
 			topic := new(v1alpha1.EventTopic)
 			if err := w.client.Get(w.t.Context(), client.ObjectKey{Namespace: "shop", Name: "orders"}, topic); err != nil {
@@ -513,6 +528,35 @@ func TestClusterScreens(t *testing.T) {
 	}
 }
 
+// attempt makes the active revision one that a Replay of that UID asked for.
+func (w *world) attempt(uid string) {
+	w.t.Helper()
+	o := new(appsv1.ControllerRevision)
+	key := client.ObjectKey{Namespace: w.projection.Namespace, Name: "order-summary-" + w.active.Revision}
+	if err := w.client.Get(w.t.Context(), key, o); err != nil {
+		w.t.Fatal(err)
+	}
+	asked := *w.active
+	asked.Attempt = uid
+	data, err := json.Marshal(asked)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o.Data.Raw = data
+	if err := w.client.Update(w.t.Context(), o); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// measured makes known how many events there are, how fast the active revision was built, and what it takes.
+func (w *world) measured() {
+	w.pod("order-summary-a", w.active.Revision, 12, partition(0, 6000000, 6000000), partition(1, 6000000, 6000014), partition(2, 6220000, 6220000))
+	w.pods["order-summary-a"].SizeBytes = 3_081_000_000
+	w.status(func(s *v1alpha1.ProjectionStatus) {
+		s.Revisions[0].Built = v1alpha1.Built{Events: 17_000_000, Seconds: 223}
+	})
+}
+
 // record makes the revision of a manifest one that is kept.
 func (w *world) record(file string) {
 	w.t.Helper()
@@ -540,6 +584,21 @@ func (w *world) record(file string) {
 	w.status(func(s *v1alpha1.ProjectionStatus) {
 		s.Revisions = append(s.Revisions, v1alpha1.RevisionStatus{Name: name, State: v1alpha1.RevisionKept, KeptUntil: at(1)})
 	})
+}
+
+// TestReplayVerify: --verify is the Replay's own verify, and without it there is none.
+func TestReplayVerify(t *testing.T) {
+	for text, want := range map[string]*v1alpha1.Verify{"": nil, "all": {Sample: "100%"}, "sample=0.5%": {Sample: "0.5%"}} {
+		w := newWorld(t)
+		w.call("replay", "order-summary", "--verify", text)
+		var list v1alpha1.ReplayList
+		if err := w.client.List(t.Context(), &list); err != nil || len(list.Items) != 1 {
+			t.Fatalf("%q: %d Replays (%v)", text, len(list.Items), err)
+		}
+		if got := list.Items[0].Spec.Verify; (got == nil) != (want == nil) || want != nil && got.Sample != want.Sample {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
 }
 
 // TestCompletion completes names from the cluster, and says nothing where there is none.

@@ -41,6 +41,7 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 		Example: "  kubectl projection replay order-summary -n shop --watch\n" +
 			"  kubectl projection replay device-state -n shop --from 7d\n" +
 			"  kubectl projection replay device-state -n shop --from readings/0=123456,readings/1=99\n" +
+			"  kubectl projection replay order-summary -n shop --verify sample=1% --watch\n" +
 			"  kubectl projection replay order-summary -n shop --key o-17 --key o-18 --wait\n" +
 			"  kubectl projection replay -f shop/ order-summary --model order_summary --key o-17 --key o-18\n" +
 			"  kubectl projection replay -f shop/ order-summary --model stock --key '[\"berlin\", 5]' --secrets ./secrets",
@@ -48,6 +49,7 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	}
 	flags := wait.flags(cmd)
 	cmd.Flags().StringVar(&wishes.Promotion, "promotion", "", "who moves readers once it has caught up: Automatic or Manual (default: the projection's rollout.promotion)")
+	cmd.Flags().StringVar(&wishes.Verify, "verify", "", "compare the new tables with the log before readers see them: all or sample=SHARE, in place of the projection's rollout.verify with its assertions")
 	cmd.Flags().DurationVar(&wishes.TTL, "ttl", -time.Second, "how long the Replay stays once it has ended (default: for ever)")
 	cmd.Flags().Lookup("ttl").DefValue = ""
 	cmd.Flags().StringVar(&wishes.From, "from", "", "where the new tables begin: earliest, a time, a duration back, or TOPIC/PARTITION=POSITION,... (default: earliest)")
@@ -59,12 +61,13 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("token", "promotion")
 	cmd.MarkFlagsMutuallyExclusive("token", "ttl")
 	cmd.MarkFlagsMutuallyExclusive("token", "from")
+	cmd.MarkFlagsMutuallyExclusive("token", "verify")
 	for _, flag := range []string{"key", "keys"} {
-		cmd.MarkFlagsMutuallyExclusive(flag, "token")
-		cmd.MarkFlagsMutuallyExclusive(flag, "promotion")
-		cmd.MarkFlagsMutuallyExclusive(flag, "from")
+		for _, ofAll := range []string{"token", "promotion", "verify", "from"} {
+			cmd.MarkFlagsMutuallyExclusive(flag, ofAll)
+		}
 	}
-	for _, flag := range []string{"token", "promotion", "ttl", "from", "wait", "watch"} {
+	for _, flag := range []string{"token", "promotion", "verify", "ttl", "from", "wait", "watch"} {
 		cmd.MarkFlagsMutuallyExclusive("filename", flag)
 	}
 	p.FormatFlag(cmd)

@@ -26,8 +26,9 @@ func verifyCommand(env *environment, p *output.Printer) *cobra.Command {
 		Use:   "verify NAME | verify -f DIRECTORY|FILE [PROJECTION]",
 		Short: "Say whether the tables hold exactly what the log says",
 		Long: "Fold the log of a Projection's topics once more, from its beginning to the positions of the tables that readers\n" +
-			"see, and compare row by row; and test the assertions of its rollout.verify. Projectors go on, and nothing is written\n" +
-			"without --repair. It costs one read of the log and one of the tables. Values of rows that differ are shown.\n\n" +
+			"see, and compare row by row; and test the assertions of its rollout.verify, or of the Replay that has\n" +
+			"built it. Projectors go on, and nothing is written without --repair. It costs one read of the log and one of the\n" +
+			"tables. Values of rows that differ are shown.\n\n" +
 			"With a NAME, the cluster says what the tables were built from, and you need the right to read the Secrets of its broker\n" +
 			"and store, or --secrets. Broker and store are reached from here: --broker and --store give addresses that lead there.\n\n" +
 			"With --repair, the rows that differ, at most 10,000, are made anew from the log, which is read once more; rows that\n" +
@@ -94,6 +95,16 @@ func deployed(ctx context.Context, c *cluster.Cluster, o *local.VerifyOptions, r
 	}
 	if len(denied) > 0 && o.Secrets == "" {
 		return nil, fmt.Errorf("you may not read %s in namespace %s: give what they hold with --secrets", strings.Join(denied, ", "), c.Namespace)
+	}
+	// What a Replay has built is verified as that says.
+	all, err := c.Replays(ctx, projection.Name)
+	if err != nil && !cluster.Forbidden(err) {
+		return nil, err
+	}
+	for i := range all {
+		if v := all[i].Spec.Verify; v != nil && known.Attempt != "" && known.Attempt == string(all[i].UID) {
+			projection.Spec.Rollout.Verify = v
+		}
 	}
 	return &local.Deployed{Projection: projection, Contract: known, Mounted: mounted}, nil
 }

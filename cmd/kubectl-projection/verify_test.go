@@ -12,9 +12,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/cluster"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/local"
 )
@@ -57,6 +59,21 @@ func TestDeployed(t *testing.T) {
 	}
 	if _, err = get(local.VerifyOptions{}, "0000"); err == nil || !strings.Contains(err.Error(), "there are "+w.active.Revision) {
 		t.Errorf("an unknown revision: %v", err)
+	}
+	if d.Projection.Spec.Rollout.Verify != nil {
+		t.Errorf("verified by %+v", d.Projection.Spec.Rollout.Verify)
+	}
+	// What a Replay has built is verified as that says, and what others have built is not.
+	w.attempt("u-again")
+	for _, name := range []string{"another", "again"} {
+		o := &v1alpha1.Replay{ObjectMeta: metav1.ObjectMeta{Namespace: w.projection.Namespace, Name: name, UID: types.UID("u-" + name)}}
+		o.Spec.ProjectionRef.Name, o.Spec.Verify = w.projection.Name, &v1alpha1.Verify{Assertions: []v1alpha1.Assertion{{Name: name}}}
+		if err := w.client.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d, err = get(local.VerifyOptions{}, ""); err != nil || d.Projection.Spec.Rollout.Verify == nil || d.Projection.Spec.Rollout.Verify.Assertions[0].Name != "again" {
+		t.Errorf("verified by %+v (%v)", d.Projection.Spec.Rollout.Verify, err)
 	}
 	forbidden = true
 	if _, err = get(local.VerifyOptions{}, ""); err == nil || !strings.Contains(err.Error(), "you may not read reads-app in namespace shop: give what they hold with --secrets") {

@@ -154,6 +154,8 @@ type process struct {
 	engine   atomic.Pointer[engine.Engine]
 	fault    atomic.Pointer[contract.Health]
 	draining atomic.Bool
+	// size is what the tables take, in bytes, 0 before that is known.
+	size atomic.Int64
 }
 
 // consume connects, waiting for Secrets that are not there yet, and runs the
@@ -201,6 +203,7 @@ func (p *process) consume(ctx context.Context, o runOptions, program *handlers.P
 	})
 	e.Register(reg)
 	p.engine.Store(e)
+	defer p.measuring(ctx, writer)()
 	return e.Run(ctx)
 }
 
@@ -243,7 +246,7 @@ func (p *process) Status() contract.ProjectorStatus {
 		st.Source = *f
 	}
 	st.Projection, st.Revision, st.DataHash = p.contract.Projection, p.contract.Revision, p.contract.DataHash
-	st.Pod, st.StartedAt, st.Draining = p.pod, p.started, p.draining.Load()
+	st.Pod, st.StartedAt, st.Draining, st.SizeBytes = p.pod, p.started, p.draining.Load(), p.size.Load()
 	return st
 }
 

@@ -22,7 +22,11 @@ const (
 // Verification gives how a projection's revisions are to be verified, nil where they are not. Whether its assertions
 // are right is among the problems that Compile finds.
 func Verification(p *v1alpha1.Projection) *contract.Verification {
-	spec := p.Spec.Rollout.Verify
+	return VerificationBy(p.Spec.Rollout.Verify)
+}
+
+// VerificationBy gives how a revision is to be verified, nil where it is not.
+func VerificationBy(spec *v1alpha1.Verify) *contract.Verification {
 	if spec == nil {
 		return nil
 	}
@@ -36,13 +40,33 @@ func Verification(p *v1alpha1.Projection) *contract.Verification {
 	return out
 }
 
+// VerifyPath is where a Projection says how its revisions are verified, below its spec.
+const VerifyPath = "rollout.verify"
+
+// VerifyProblems says what is wrong with a verification of a projection's revisions that stands somewhere else, in place of
+// the projection's own: paths begin with verify. Of a projection that is refused itself it says nothing, since the models are not known.
+func VerifyProblems(in Input, spec *v1alpha1.Verify) []Problem {
+	in.Projection = in.Projection.DeepCopy()
+	in.Projection.Spec.Rollout.Verify = spec
+	_, all := Compile(in)
+	out := Errors(all)
+	for i := range out {
+		below, ok := strings.CutPrefix(out[i].Path, VerifyPath)
+		if !ok || out[i].Object != "" {
+			return nil
+		}
+		out[i].Path = "verify" + below
+	}
+	return out
+}
+
 // verification checks how revisions are to be verified.
 func (c *compiler) verification(models []*model) {
 	v := Verification(c.in.Projection)
 	if v == nil {
 		return
 	}
-	const path = "rollout.verify"
+	const path = VerifyPath
 	switch buckets, ok := contract.SampleBuckets(v.Sample); {
 	case !ok:
 		c.invalid(path+".sample", "%q is not a share of the keys; write it as 1%% or 0.5%%", v.Sample)

@@ -60,7 +60,7 @@ func (s Snapshot) Rate() (perSecond int64, ok bool) {
 	if !s.measured {
 		return 0, false
 	}
-	return twoDigits(s.perSecond), true
+	return contract.TwoDigits(s.perSecond), true
 }
 
 // Left is how long the lag takes at the rate, in steps; ok is false below one event a second.
@@ -70,14 +70,11 @@ func (s Snapshot) Left() (time.Duration, bool) {
 		done, total, ok := s.Work()
 		left, known = total-done, ok
 	}
-	if !known || !s.measured || s.perSecond < 1 {
+	if !known || !s.measured {
 		return 0, false
 	}
-	return steps(time.Duration(min(float64(left)/s.perSecond, maxLeft.Seconds()) * float64(time.Second))), true
+	return contract.Estimate(left, s.perSecond)
 }
-
-// maxLeft bounds an estimate: beyond it there is none to speak of.
-const maxLeft = 999 * time.Hour
 
 // Figures are how far a revision is that is built, nil while that is not known.
 func (s Snapshot) Figures() *v1alpha1.BuildProgress {
@@ -123,28 +120,6 @@ func (m *memory) measure(s *Snapshot, now time.Time) {
 	if span := now.Sub(first.at); span >= leastSpan {
 		s.perSecond, s.measured = float64(done-first.done)/span.Seconds(), true
 	}
-}
-
-func twoDigits(x float64) int64 {
-	n, unit := int64(x+0.5), int64(1)
-	for n/unit >= 100 {
-		unit *= 10
-	}
-	return (n + unit/2) / unit * unit
-}
-
-// steps rounds up, the more the longer it is.
-func steps(d time.Duration) time.Duration {
-	step := 5 * time.Second
-	switch {
-	case d >= time.Hour:
-		step = 5 * time.Minute
-	case d >= 10*time.Minute:
-		step = time.Minute
-	case d >= time.Minute:
-		step = 10 * time.Second
-	}
-	return (d + step - 1) / step * step
 }
 
 // Count writes a number as people read it: 14, 9321, 12k, 1.2M.

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 )
 
@@ -60,6 +61,8 @@ type Snapshot struct {
 	measured  bool
 	// Build is a bulk build under way, nil if no pod tells of one.
 	Build *contract.BuildStatus
+	// Built is what the build took, nil until it is over, and where too little of it was seen. It is for people.
+	Built *v1alpha1.Built
 }
 
 // Tracker remembers, per projection and revision, when partitions were last
@@ -78,6 +81,7 @@ type memory struct {
 	lastAt   time.Time
 	// samples are those of the last minute, oldest first.
 	samples []sample
+	gauge   gauge
 }
 
 // NewTracker makes an empty Tracker.
@@ -122,6 +126,7 @@ func (t *Tracker) Merge(key types.NamespacedName, uid types.UID, revision string
 	}
 	s := combine(answers)
 	if s.Answered == 0 {
+		m.gauge.moving = false
 		if m.last != nil && now.Sub(m.lastAt) <= keepAnswer {
 			kept := *m.last
 			kept.Asked, kept.Answered, kept.Errors, kept.Fresh = s.Asked, 0, s.Errors, false
@@ -133,6 +138,7 @@ func (t *Tracker) Merge(key types.NamespacedName, uid types.UID, revision string
 	m.remember(s.Partitions, now)
 	s.Partitions = m.age(m.complete(s), now)
 	m.measure(&s, now)
+	s.Built = m.gauge.look(&s, now)
 	m.last, m.lastAt = &s, now
 	return s
 }

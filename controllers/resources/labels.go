@@ -53,6 +53,8 @@ const (
 	// asked for; on Jobs, the highest that was written down when they were made. An answer of a Job that did not know
 	// of the promote does not say what readers see.
 	AnnotationAsked = "projectionist.dev/asked-promote"
+	// AnnotationBuilt on ControllerRevisions is the JSON form of a v1alpha1.Built: what the build took. Nothing is decided by it.
+	AnnotationBuilt = "projectionist.dev/built"
 
 	// ComponentProjector and ComponentAction are values of LabelComponent.
 	ComponentProjector = contract.ComponentProjector

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 )
 
@@ -71,6 +72,15 @@ func (r Revision) Build() (*appsv1.ControllerRevision, error) {
 func Asked(o metav1.Object) int64 {
 	number, _ := strconv.ParseInt(o.GetAnnotations()[AnnotationAsked], 10, 64)
 	return number
+}
+
+// Built reads AnnotationBuilt of a ControllerRevision, nil where there is none that makes sense.
+func Built(o *appsv1.ControllerRevision) *v1alpha1.Built {
+	out := new(v1alpha1.Built)
+	if json.Unmarshal([]byte(o.Annotations[AnnotationBuilt]), out) != nil || out.Events < 1 || out.Seconds < 1 {
+		return nil
+	}
+	return out
 }
 
 // Recorded reads what a ControllerRevision was built from: its Contract, Attempts and Replay.

@@ -244,6 +244,9 @@ var refused = []struct {
 	{"a Replay that ended before it began", "Replay", []string{"ttlSecondsAfterFinished: 60", "ttlSecondsAfterFinished: -1"}, "greater than or equal to 0"},
 	{"where a Replay begins is not in this release", "Replay", []string{"  promotion:", "  from: {earliest: {}}\n  promotion:"}, `unknown field "spec.from"`},
 	{"keys and a promotion", "Replay", []string{"  promotion:", "  keys: {model: m, values: [a]}\n  promotion:"}, "give keys or promotion, not both"},
+	{"keys and a verification", "Replay", []string{"  promotion: Manual", "  verify: {}\n  keys: {model: m, values: [a]}"}, "give keys or verify, not both"},
+	{"a sample of a Replay of more than all", "Replay", []string{"  promotion:", "  verify: {sample: 101%}\n  promotion:"}, "spec.verify.sample"},
+	{"an assertion of a Replay of two kinds", "Replay", []string{"  promotion:", "  verify: {assertions: [{name: a, model: m, row: 'true', all: 'true'}]}\n  promotion:"}, "give row (a condition on every row) or all"},
 	{"keys of no model", "Replay", []string{"  promotion: Manual", "  keys: {values: [a]}"}, "spec.keys.model: Required value"},
 	{"no keys", "Replay", []string{"  promotion: Manual", "  keys: {model: m, values: []}"}, "should have at least 1 items"},
 	{"a key that is no text", "Replay", []string{"  promotion: Manual", "  keys: {model: m, values: [[berlin, 5]]}"}, "must be of type string"},
@@ -358,6 +361,10 @@ func testImmutable(ctx context.Context, t *testing.T, c client.Client) {
 		"promotion":               func(s *v1alpha1.ReplaySpec) { s.Promotion = v1alpha1.PromotionAutomatic },
 		"no promotion":            func(s *v1alpha1.ReplaySpec) { s.Promotion = "" },
 		"ttlSecondsAfterFinished": func(s *v1alpha1.ReplaySpec) { s.TTLSecondsAfterFinished = nil },
+		"a verification":          func(s *v1alpha1.ReplaySpec) { s.Verify = &v1alpha1.Verify{} },
+		"an assertion":            func(s *v1alpha1.ReplaySpec) { s.Verify.Assertions[0].All = "count > 2" },
+		"a sample":                func(s *v1alpha1.ReplaySpec) { s.Verify.Sample = "2%" },
+		"no verification":         func(s *v1alpha1.ReplaySpec) { s.Verify = nil },
 		"a key":                   func(s *v1alpha1.ReplaySpec) { s.Keys.Values[0] = "b" },
 		"no keys":                 func(s *v1alpha1.ReplaySpec) { s.Keys = v1alpha1.ReplayKeys{} },
 	} {
@@ -365,6 +372,9 @@ func testImmutable(ctx context.Context, t *testing.T, c client.Client) {
 		text := bases["Replay"]
 		if strings.HasSuffix(name, "key") || strings.HasSuffix(name, "keys") {
 			text = strings.Replace(text, "promotion: Manual", "keys: {model: m, values: ["+strings.Repeat(strings.Repeat("a", 64)+", ", 1000)+"]}", 1)
+		}
+		if name == "an assertion" || name == "a sample" || name == "no verification" {
+			text = strings.Replace(text, "promotion: Manual", "verify: {sample: 1%, assertions: [{name: some, model: m, all: count > 1}]}", 1)
 		}
 		text = strings.Replace(text, "name: again", "name: "+strings.ToLower(strings.ReplaceAll(name, " ", "-")), 1)
 		create(ctx, t, c, text, o)

@@ -26,6 +26,8 @@ type Input struct {
 	Projection *v1alpha1.Projection
 	// Done are the attempts that count as done with the revision that readers see.
 	Done []string
+	// Refused says of a Replay that has not begun what is wrong with spec.verify, by the models of the newest spec; "" if nothing is, or that is not known.
+	Refused string
 	// Missing says which events the new tables would lack; "" if none.
 	Missing string
 	// Contract is what the projectors of the revision run that readers see; nil where that is not known. It is asked for where the
@@ -242,6 +244,9 @@ func (d *decider) suspended(format string, args ...any) Decision {
 // toBegin is a Replay that has not begun.
 func (d *decider) toBegin() Decision {
 	p := d.Projection
+	if d.Refused != "" {
+		return d.failed(v1alpha1.ReasonInvalidSpec, "%s. Nothing of Projection %s was changed: make another Replay, with that corrected", strings.TrimRight(d.Refused, "."), d.name())
+	}
 	if ptr.Deref(d.Replay.Spec.Suspend, false) {
 		return d.suspended("it has not begun, and other Replays of Projection %s go first", d.name())
 	}

@@ -123,6 +123,11 @@ func TestDecide(t *testing.T) {
 			in.from("id", time.Hour)
 			in.begin(v1alpha1.RevisionActive, "").PromotedAt = ptr.To(metav1.NewTime(noon))
 		}, "Complete/Complete: Complete", "it holds what events from 2026-11-26T12:00:00Z on have made"},
+		"its verify is refused": {func(in *Input) { in.Refused = "spec.verify.assertions[few].all: no such column." },
+			"Failed/Failed: InvalidSpec", "spec.verify.assertions[few].all: no such column. Nothing of Projection orders was changed"},
+		"its verify is refused, though it is held": {func(in *Input) { in.Refused, in.Replay.Spec.Suspend = "x", ptr.To(true) }, "Failed/Failed: InvalidSpec", ""},
+		"its verify would be refused, and it has begun": {func(in *Input) { in.Refused = "x"; in.begin(v1alpha1.RevisionBuilding, v1alpha1.ReasonBuilding) },
+			"Working/Building: Building", "m"},
 		"an older one first":  {func(in *Input) { in.All = []v1alpha1.Replay{*made("old", -1), *made("older", -2)} }, "Working/Queued: ReplayInProgress", "Replay older of Projection orders goes first, and 1 more"},
 		"a younger one later": {func(in *Input) { in.All = []v1alpha1.Replay{*in.Replay, *made("young", 1)} }, "Working/Preparing: Preparing, begins", ""},
 		"an older one that ended": {func(in *Input) { in.All = []v1alpha1.Replay{*ended(made("old", -1), v1alpha1.ConditionComplete)} },
@@ -241,6 +246,31 @@ func TestUnderWay(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// TestVerifies: connections are counted for a Replay that may still have something verified, of the projection that is asked about.
+func TestVerifies(t *testing.T) {
+	own := func(r *v1alpha1.Replay) v1alpha1.Replay {
+		r.Spec.Verify = &v1alpha1.Verify{}
+		return *r
+	}
+	for name, c := range map[string]struct {
+		all  []v1alpha1.Replay
+		want bool
+	}{
+		"none":        {nil, false},
+		"without one": {[]v1alpha1.Replay{*made("a", 0)}, false},
+		"not begun":   {[]v1alpha1.Replay{*made("a", 0), own(made("b", 1))}, true},
+		"begun":       {[]v1alpha1.Replay{own(of.on(made("a", 0)))}, true},
+		"ended":       {[]v1alpha1.Replay{own(ended(made("a", 0), v1alpha1.ConditionComplete))}, false},
+	} {
+		if got := Verifies(c.all, "orders"); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+		if Verifies(c.all, "others") {
+			t.Errorf("%s: of another projection", name)
 		}
 	}
 }

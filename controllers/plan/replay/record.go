@@ -81,6 +81,13 @@ func UnderWay(all []v1alpha1.Replay, projection types.UID, dataHash, token strin
 	return nil
 }
 
+// Verifies reports whether a Replay of a Projection that has not ended says how what it builds is verified.
+func Verifies(all []v1alpha1.Replay, projection string) bool {
+	return slices.ContainsFunc(all, func(r v1alpha1.Replay) bool {
+		return r.Spec.ProjectionRef.Name == projection && r.Spec.Verify != nil && !Finished(&r)
+	})
+}
+
 func oldestFirst(all []v1alpha1.Replay) []v1alpha1.Replay {
 	out := slices.Clone(all)
 	slices.SortFunc(out, func(a, b v1alpha1.Replay) int {

@@ -397,7 +397,7 @@ func (d *decider) verify(r *Revision) bool {
 // unverified reports whether a revision is to be verified before it is shown, and was not found right. What readers
 // have seen before, and what a human names, needs none.
 func (d *decider) unverified(r *Revision) bool {
-	if d.Rollout.Verify == nil || r.Name == d.out.Active || r.Name == d.Rollout.ActiveRevision || r.Verify.OK() {
+	if !r.ToVerify || r.Name == d.out.Active || r.Name == d.Rollout.ActiveRevision || r.Verify.OK() {
 		return false
 	}
 	fact := d.Facts.Find(r.Name)
@@ -407,7 +407,7 @@ func (d *decider) unverified(r *Revision) bool {
 // cancel ends verifications that nobody waits for.
 func (d *decider) cancel() {
 	for i := range d.Revisions {
-		if r := &d.Revisions[i]; d.Rollout.Verify == nil || d.role(r) == RoleLeaving {
+		if r := &d.Revisions[i]; !r.ToVerify || d.role(r) == RoleLeaving {
 			d.out.Cancel = append(d.out.Cancel, r.Name)
 		}
 	}

@@ -47,7 +47,9 @@ func beside() *Input {
 
 // verify asks for verification, of which v2 has a result, or none yet.
 func verify(in *Input, result *contract.Result) {
-	in.Rollout.Verify = &v1alpha1.Verify{}
+	for i := range in.Revisions {
+		in.Revisions[i].ToVerify = true
+	}
 	in.Revisions[1].Verify = actions.State{Result: result}
 	if result == nil {
 		in.Revisions[1].Verify.Create = &actions.Create{Sequence: 1, Attempt: 1}
@@ -211,7 +213,7 @@ func TestCancel(t *testing.T) {
 		want []string
 	}{
 		"waited for":    {func(in *Input) { verify(in, nil) }, nil},
-		"settings gone": {func(in *Input) { verify(in, nil); in.Rollout.Verify = nil }, []string{contractOf("v1").Revision, b}},
+		"settings gone": {func(in *Input) { verify(in, nil); in.Revisions[0].ToVerify, in.Revisions[1].ToVerify = false, false }, []string{contractOf("v1").Revision, b}},
 		"put back":      {func(in *Input) { verify(in, nil); in.Newest = contractOf("v1") }, []string{b}},
 		"named since":   {func(in *Input) { verify(in, nil); in.Rollout.ActiveRevision = b }, nil},
 	} {
@@ -222,6 +224,24 @@ func TestCancel(t *testing.T) {
 		slices.Sort(c.want)
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: cancels %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// What a Job says of rollout.verify is of the Replay's own verify, where that is what it was asked; the way out is another, too.
+func TestVerdictOfAReplay(t *testing.T) {
+	for _, path := range []string{"spec.rollout.verify.assertions[few]", "spec.rollout.verify", "spec.projector", ""} {
+		in := beside()
+		verify(in, &contract.Result{Reason: v1alpha1.ReasonAssertionFailed, Path: path, Message: "9 rows"})
+		in.Revisions[1].VerifyOf = "again"
+		want := strings.Replace(path, "spec.rollout.verify", "Replay again: spec.verify", 1)
+		d := Decide(*in)
+		if m := d.Say.Message; !strings.Contains(m, strings.TrimLeft(want+": 9 rows", ": ")) || strings.Contains(m, "rollout.verify") || !strings.Contains(m, "delete Replay again and make another") ||
+			strings.Contains(m, "replayToken") {
+			t.Errorf("%q: %s", path, m)
+		}
+		if path != in.Revisions[1].Verify.Result.Path {
+			t.Errorf("%q: the Job's result was changed to %q", path, in.Revisions[1].Verify.Result.Path)
 		}
 	}
 }

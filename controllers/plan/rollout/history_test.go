@@ -13,6 +13,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/controllers/plan/replay"
 	"github.com/projectionist-dev/projectionist/controllers/resources"
 )
 
@@ -54,7 +55,7 @@ func (s *sim) verdict(t *testing.T, history string) {
 func TestHistories(t *testing.T) {
 	rollout := v1alpha1.Rollout{KeepRevisions: ptr.To[int32](1), KeepSeconds: ptr.To[int32](120)}
 	const histories = 250
-	ended := map[string]int{}
+	ended, found := map[string]int{}, map[string]int{}
 	for seed := range uint64(histories) {
 		history := fmt.Sprintf("history %d", seed)
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -94,6 +95,7 @@ func TestHistories(t *testing.T) {
 			case 7:
 				made := s.make(fmt.Sprintf("r%d", s.made))
 				made.Spec.Promotion = []v1alpha1.Promotion{"", v1alpha1.PromotionAutomatic, v1alpha1.PromotionManual}[r.IntN(3)]
+				made.Spec.Verify = []*v1alpha1.Verify{nil, {Sample: "4%"}, {Sample: neverHolds}}[r.IntN(3)]
 				switch r.IntN(6) {
 				case 0:
 					fromTime(made)
@@ -131,8 +133,11 @@ func TestHistories(t *testing.T) {
 		// In the end all is well again, and the same as without any of it.
 		s.harm, s.crash = nil, -1
 		s.spec = spec{version: "v2", rollout: rollout}
-		for _, r := range s.replays {
+		for _, r := range slices.Clone(s.replays) {
 			r.Spec.Suspend, r.Spec.Promotion = nil, ""
+			if r.Spec.Verify != nil && r.Spec.Verify.Sample == neverHolds && !replay.Finished(r) {
+				s.delete(r.Name) // It would wait for that.
+			}
 		}
 		if seed%2 == 0 {
 			s.spec.rollout.Verify = &v1alpha1.Verify{Sample: "3%"}
@@ -154,6 +159,9 @@ func TestHistories(t *testing.T) {
 		for _, how := range s.ended {
 			ended[how]++
 		}
+		for name, n := range s.found {
+			found[name] += n
+		}
 	}
 	for _, how := range []string{"Complete", "Superseded", "ReplayNotPossible"} {
 		if ended[how] < histories/10 {
@@ -163,7 +171,12 @@ func TestHistories(t *testing.T) {
 	if ended["StartNotPossible"] == 0 {
 		t.Errorf("no Replay ended as StartNotPossible: %v", ended)
 	}
-	t.Log(ended)
+	for _, what := range []string{"4%: right", "9%: wrong"} {
+		if found[what] < histories/25 {
+			t.Errorf("only %d times a verification of a Replay's own found %s: %v", found[what], what, found)
+		}
+	}
+	t.Log(ended, found)
 }
 
 func keys(s *sim) []string {

@@ -94,11 +94,17 @@ type Revision struct {
 	DeployedAt time.Time
 	Pods       bool
 	// Prepare, Promote and Discard are what is known of these actions in the state of now; Verify, of a verification as
-	// Rollout asks for it.
+	// it is asked for now.
 	Prepare, Promote, Discard, Verify actions.State
+	// ToVerify is true where it is to be verified before readers see it, VerifyOf the name of the Replay whose own spec.verify
+	// says how; empty: rollout.verify of the projection.
+	ToVerify bool
+	VerifyOf string
 	// Prepared is true where a prepare of it, however it is to run, went well or is under way; Discarding where a discard is,
 	// and Discarded where one went well. Promoting is true where a promote is under way.
 	Prepared, Promoting, Discarding, Discarded bool
+	// Built is what its build took, as its ControllerRevision says; nil where that is not known. It is for people.
+	Built *v1alpha1.Built
 	// Progress is what its projectors say; Trouble why its pods do not run.
 	Progress progress.Snapshot
 	Trouble  string

@@ -34,6 +34,8 @@ type simReplays struct {
 	shown map[string]bool
 	// ended are the reasons of those that did.
 	ended []string
+	// found counts what verifications found, by their samples.
+	found map[string]int
 }
 
 // make is kubectl apply of a Replay.
@@ -107,6 +109,22 @@ func (s *sim) underWay(newest *contract.Contract) *Replay {
 		return nil
 	}
 	return &Replay{Name: r.Name, UID: string(r.UID), Promotion: r.Spec.Promotion, Suspended: ptr.Deref(r.Spec.Suspend, false), From: replay.FromOf(r)}
+}
+
+// neverHolds is the sample of a verification that fails.
+const neverHolds = "9%"
+
+// verify is how a revision is to be verified, nil if it is not, and the Replay that says so.
+func (s *sim) verify(name string) (*v1alpha1.Verify, string) {
+	hash := ""
+	if !s.spec.refused {
+		hash = contractOf(s.spec.version).DataHash
+	}
+	r, rec := replay.UnderWay(s.all(), "p", hash, s.spec.token), s.records[name]
+	if r != nil && r.Spec.Verify != nil && rec != nil && rec.contract.Attempt == string(r.UID) {
+		return r.Spec.Verify, r.Name
+	}
+	return s.spec.rollout.Verify, ""
 }
 
 // observed is the status that the Projection's reconciler writes last.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
 )
@@ -169,16 +170,30 @@ func (d *decider) verifying(r *Revision) *Say {
 	what := fmt.Sprintf("revision %s is ready beside %s, and is verified before readers move", r.Name, d.out.Active)
 	switch {
 	case r.Verify.Final():
-		s := from(r.Verify.Result, fmt.Sprintf("revision %s is not shown, since its verification failed", r.Name))
-		s.Message += fmt.Sprintf(". Readers go on with revision %s. %sCorrect the spec, or build anew with another replayToken; spec.rollout.activeRevision: %s shows it all the same",
-			d.out.Active, look(r), r.Name)
+		s := from(r.verdict(), fmt.Sprintf("revision %s is not shown, since its verification failed", r.Name))
+		lead := "Correct the spec, or build anew with another replayToken"
+		if r.VerifyOf != "" {
+			lead = fmt.Sprintf("Correct the spec, or delete Replay %s and make another with another verify", r.VerifyOf)
+		}
+		s.Message += fmt.Sprintf(". Readers go on with revision %s. %s%s; spec.rollout.activeRevision: %s shows it all the same", d.out.Active, look(r), lead, r.Name)
 		return s
 	case r.Verify.Failed():
-		return from(r.Verify.Result, what+", which is tried again")
+		return from(r.verdict(), what+", which is tried again")
 	case r.Verify.Hindered != nil:
 		return from(r.Verify.Hindered, what)
 	}
 	return working(v1alpha1.ReasonVerifying, "%s: rows are compared with the log%s", what, d.breaks(r))
+}
+
+// verdict is what a verification found. What a Job says of rollout.verify is about the Replay's own verify, where it has one.
+func (r *Revision) verdict() *contract.Result {
+	below, ok := strings.CutPrefix(r.Verify.Result.Path, "spec."+compile.VerifyPath)
+	if !ok || r.VerifyOf == "" {
+		return r.Verify.Result
+	}
+	out := *r.Verify.Result
+	out.Path = "Replay " + r.VerifyOf + ": spec.verify" + below
+	return &out
 }
 
 // look says how to see the rows, which are in no status (Law 7).
@@ -191,7 +206,7 @@ func look(r *Revision) string {
 
 func (d *decider) promoting(r *Revision) *Say {
 	what := fmt.Sprintf("readers are being moved from revision %s to %s", d.out.Active, r.Name)
-	if d.Rollout.Verify != nil && r.Name == d.Rollout.ActiveRevision && !r.Verify.OK() && d.role(r) != RoleKept {
+	if r.ToVerify && r.Name == d.Rollout.ActiveRevision && !r.Verify.OK() && d.role(r) != RoleKept {
 		what += ", which spec.rollout.activeRevision names and which was not found right by a verification"
 	}
 	switch {
@@ -344,7 +359,7 @@ func (d *decider) statuses() {
 		if lag, ok := r.Progress.Lag(); ok {
 			s.Lag = progress.Bucket(lag)
 		}
-		s.CreatedAt = seconds(r.CreatedAt)
+		s.CreatedAt, s.Built = seconds(r.CreatedAt), ptr.Deref(r.Built, v1alpha1.Built{})
 		d.onTheWay(r, &s)
 		if f := d.Facts.Find(r.Name); f != nil {
 			s.PromotedAt = seconds(f.PromotedAt)
@@ -469,15 +484,17 @@ func sentences(all ...string) string {
 
 // verified says what a verification found, "" where there was none.
 func (d *decider) verified(r *Revision) string {
-	switch {
-	case d.Rollout.Verify == nil || r.Verify.Result == nil:
+	if !r.ToVerify || r.Verify.Result == nil {
 		return ""
-	case r.Verify.OK():
-		return "verified: " + r.Verify.Result.Message
-	case !r.Verify.Final():
-		return "it could not be verified yet: " + actions.At(r.Verify.Result.Path, r.Verify.Result.Message)
-	case r.Name == d.out.Active:
-		return "readers see it although its verification failed: " + actions.At(r.Verify.Result.Path, r.Verify.Result.Message)
 	}
-	return "its verification failed: " + actions.At(r.Verify.Result.Path, r.Verify.Result.Message)
+	found := r.verdict()
+	switch {
+	case r.Verify.OK():
+		return "verified: " + found.Message
+	case !r.Verify.Final():
+		return "it could not be verified yet: " + actions.At(found.Path, found.Message)
+	case r.Name == d.out.Active:
+		return "readers see it although its verification failed: " + actions.At(found.Path, found.Message)
+	}
+	return "its verification failed: " + actions.At(found.Path, found.Message)
 }

@@ -72,6 +72,8 @@ type simJob struct {
 	due, runs int
 	mute      bool
 	curt      bool
+	// sample is that of a verification.
+	sample string
 }
 
 // sim is a cluster and a store. The operator that works on it keeps nothing between ticks.
@@ -110,7 +112,7 @@ func newSim(s spec) *sim {
 	return &sim{
 		now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), spec: s, crash: -1,
 		records: map[string]*simRecord{}, deployments: map[string]*simDeployment{}, pods: map[string]int{}, build: map[string]int{},
-		running: map[string]bool{}, effects: map[int64]int{}, simReplays: simReplays{shown: map[string]bool{}},
+		running: map[string]bool{}, effects: map[int64]int{}, simReplays: simReplays{shown: map[string]bool{}, found: map[string]int{}},
 		wrong: map[string]string{}, right: map[string]bool{},
 	}
 }
@@ -182,8 +184,11 @@ func (s *sim) input() (Input, []*batchv1.Job) {
 		}
 		r.Run = InPlace(r.Contract, in.Newest)
 		for _, a := range []contract.Action{contract.ActionPrepare, contract.ActionPromote, contract.ActionDiscard, contract.ActionVerify} {
-			if a == contract.ActionVerify && s.spec.rollout.Verify == nil {
-				continue
+			if a == contract.ActionVerify {
+				asked, by := s.verify(name)
+				if r.ToVerify, r.VerifyOf = asked != nil, by; asked == nil {
+					continue
+				}
 			}
 			q := actions.Question{Inputs: s.inputs(a, name, uid, in.Facts, lost), Keep: keep, Final: a == contract.ActionVerify}
 			state := actions.Decide(q, actions.Of(jobs, a, name), nil, s.now)
@@ -227,7 +232,8 @@ func (s *sim) inputs(a contract.Action, name, uid string, facts *contract.Revisi
 		return resources.Digest(16, uid, lost)
 	}
 	if a == contract.ActionVerify {
-		data, _ := json.Marshal(s.spec.rollout.Verify)
+		asked, _ := s.verify(name)
+		data, _ := json.Marshal(asked)
 		return resources.Digest(16, string(data), uid)
 	}
 	data, _ := json.Marshal(Switch(name, facts, s.spec.rollout))
@@ -373,6 +379,9 @@ func (s *sim) start(in Input, d Decision) {
 			resources.AnnotationAsked: fmt.Sprint(Asked(*d.Ask, in.Revisions, s.batch())),
 		},
 	}}
+	if asked, _ := s.verify(r.Name); asked != nil {
+		j.sample = asked.Sample
+	}
 	if s.harm != nil {
 		s.harm(j)
 	}
@@ -381,7 +390,7 @@ func (s *sim) start(in Input, d Decision) {
 
 // checkVerified holds that nothing is shown unverified that was to be verified, and that no answer is asked for twice.
 func (s *sim) checkVerified(ask *Ask, uid string) {
-	if s.spec.rollout.Verify == nil {
+	if asked, _ := s.verify(ask.Revision); asked == nil {
 		return
 	}
 	inputs := s.inputs(contract.ActionVerify, ask.Revision, uid, nil, "")
@@ -408,10 +417,14 @@ func (s *sim) verified(j *simJob, r *contract.Result) {
 	case s.faults > 0:
 		s.faults--
 		r.OK, r.Reason, r.Message, r.Retryable = false, "Unreachable", "m", true
+	case j.sample == neverHolds:
+		s.found[j.sample+": wrong"]++
+		r.OK, r.Reason, r.Path, r.Message = false, v1alpha1.ReasonAssertionFailed, "spec.rollout.verify.assertions[few]", "m"
 	case reason != "":
 		r.OK, r.Reason, r.Message = false, reason, "m"
 	default:
 		s.right[j.Annotations[resources.AnnotationInputs]] = true
+		s.found[j.sample+": right"]++
 	}
 }
 

@@ -183,6 +183,23 @@ func TestTranscripts(t *testing.T) {
 			x.s.make("again").Spec.TTLSecondsAfterFinished = ptr.To[int32](120)
 			x.run(24)
 		},
+		"replay-verify": func(x *transcript) {
+			x.run(4)
+			x.note("a Replay with a verify of its own, which the projection has not; its verification meets a fault first")
+			x.s.faults = 1
+			x.s.make("one").Spec.Verify = &v1alpha1.Verify{Sample: "4%"}
+			x.run(14)
+			x.note("one of which an assertion does not hold")
+			x.s.make("two").Spec.Verify = &v1alpha1.Verify{Sample: neverHolds}
+			x.run(10)
+			x.note("rollout.verify of the projection, which holds, is not asked in its place")
+			x.s.spec.rollout.Verify = &v1alpha1.Verify{Sample: "100%"}
+			x.run(5)
+			x.note("it is deleted, and the next one has none of its own")
+			x.s.delete("two")
+			x.s.make("three")
+			x.run(14)
+		},
 		"replay-manual": func(x *transcript) {
 			x.run(4)
 			x.s.make("again").Spec.Promotion = v1alpha1.PromotionManual

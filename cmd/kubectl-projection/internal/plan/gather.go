@@ -130,7 +130,11 @@ func online(ctx context.Context, now *workspace.Workspace, c *cluster.Cluster, p
 		return nil, err
 	}
 	if !there {
-		return Make(Before{}, after)
+		plan, err := Make(Before{}, after)
+		if err == nil && plan.Replay != nil {
+			plan.unknown(nothingRuns)
+		}
+		return plan, err
 	}
 	before := Before{Projection: live}
 	active := live.Status.ActiveRevision
@@ -151,47 +155,16 @@ func online(ctx context.Context, now *workspace.Workspace, c *cluster.Cluster, p
 		}
 	}
 	plan, err := Make(before, after)
-	if err != nil || plan.Replay == nil || before.Contract == nil {
+	if err != nil || plan.Replay == nil {
 		return plan, err
 	}
-	// Positions of what runs count the events; without the right to ask, they are not known.
-	if all, err := c.Projectors(ctx, live); err == nil {
-		plan.Replay.Events = events(all, active, after.Contract, after.Topics)
+	if before.Contract == nil {
+		plan.unknown(nothingRuns)
+		return plan, nil
 	}
+	all, err := c.Projectors(ctx, live)
+	plan.figures(all, err, live.Status.Revisions, after)
 	return plan, nil
-}
-
-// events sums the ends of all partitions, 0 unless every one of them is known.
-func events(all []contract.ProjectorStatus, revision string, c *contract.Contract, topics []v1alpha1.EventTopic) int64 {
-	var partitions int32
-	for i := range topics {
-		if topics[i].Status.Partitions == 0 {
-			return 0
-		}
-		partitions += topics[i].Status.Partitions
-	}
-	reads := map[string]bool{}
-	for _, t := range c.Topics {
-		reads[t.Name] = true
-	}
-	var sum int64
-	for i := range all {
-		if all[i].Revision != revision {
-			continue
-		}
-		for _, ps := range all[i].Partitions {
-			end, err := ps.End.Offset()
-			if !reads[ps.Topic] || err != nil {
-				continue
-			}
-			partitions--
-			sum += end
-		}
-	}
-	if partitions != 0 {
-		return 0
-	}
-	return sum
 }
 
 // complete adds to the resources of the manifests those of the cluster that are referred to, and what is known of topics.

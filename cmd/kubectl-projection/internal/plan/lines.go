@@ -68,6 +68,7 @@ func (p *Plan) sections() []section {
 	if p.Class == change.NewRevision || p.Class == change.BreaksReaders {
 		add("readers", false, p.readerLines()...)
 		add("replay", false, p.replayLines()...)
+		add("space", false, p.spaceLines()...)
 		add("rollout", false, p.rolloutLines()...)
 	}
 	if p.Class == change.InPlace {
@@ -164,10 +165,11 @@ func (p *Plan) replayLines() []string {
 	if p.Replay == nil {
 		return nil
 	}
+	r := p.Replay
 	var partitions int32
 	known, whole := true, true
 	var lines []string
-	for _, t := range p.Replay.Topics {
+	for _, t := range r.Topics {
 		partitions += t.Partitions
 		known = known && t.Partitions > 0
 		whole = whole && t.Possible == "True"
@@ -175,16 +177,30 @@ func (p *Plan) replayLines() []string {
 			lines = append(lines, fmt.Sprintf("WARNING: topic %s no longer has every event (%s): %s", t.Name, t.Reason, t.Message))
 		}
 	}
-	topics := plural(len(p.Replay.Topics), "topic", "topics")
-	if !known {
-		return append([]string{fmt.Sprintf("all events of %s from the first; how many there are is not known offline", topics)}, lines...)
+	topics := plural(len(r.Topics), "topic", "topics")
+	if r.EventsUnknown == notAsked {
+		return append([]string{fmt.Sprintf("all events of %s from the first; how many there are, how long that takes and how much space the tables need is not known offline", topics)}, lines...)
 	}
-	s := fmt.Sprintf("all events of %s (%s) from the first", topics, plural(int(partitions), "partition", "partitions"))
-	if p.Replay.Events > 0 {
-		s = fmt.Sprintf("about %s events of %s (%s)", output.Group(p.Replay.Events), topics, plural(int(partitions), "partition", "partitions"))
+	if known {
+		topics += fmt.Sprintf(" (%s)", plural(int(partitions), "partition", "partitions"))
+	}
+	s := fmt.Sprintf("all events of %s from the first", topics)
+	if r.EventsUnknown == "" {
+		s = fmt.Sprintf("about %s events of %s", output.Group(r.Events), topics)
 	}
 	if whole {
 		s += ", every one still there"
+	}
+	switch {
+	case r.EventsUnknown == "":
+		s += "; " + r.timeWords()
+	case r.MeasuredOn != "":
+		s += fmt.Sprintf("; how many there are is not known: %s; %s was built at %s events/s", r.EventsUnknown, r.MeasuredOn, output.Group(r.EventsPerSecond))
+	default:
+		s += "; how many there are, and how long that takes, is not known: " + r.EventsUnknown
+		if r.TimeUnknown != r.EventsUnknown {
+			s += ", and " + r.TimeUnknown
+		}
 	}
 	return append([]string{s}, lines...)
 }

@@ -32,6 +32,7 @@ type Plan struct {
 	// Views are what readers see of it, where a new revision takes over.
 	Views   []change.View `json:"views,omitempty"`
 	Replay  *Replay       `json:"replay,omitempty"`
+	Space   *Space        `json:"space,omitempty"`
 	Rollout *Rollout      `json:"rollout,omitempty"`
 	// Notes say what could not be known or compared.
 	Notes []string `json:"notes,omitempty"`
@@ -62,8 +63,23 @@ type Table struct {
 // Replay is what a new revision reads.
 type Replay struct {
 	Topics []Topic `json:"topics"`
-	// Events is how many there are about; 0 where it is not known.
-	Events int64 `json:"events,omitempty"`
+	// Events is how many there are about, as positions of the log; EventsUnknown says why that is not known.
+	Events        int64  `json:"events,omitempty"`
+	EventsUnknown string `json:"eventsUnknown,omitempty"`
+	// EventsPerSecond is the rate of the build of revision MeasuredOn, EstimatedSeconds how long all of them take at that
+	// rate, in steps; 0 where TimeUnknown says why it is not known.
+	EventsPerSecond  int64  `json:"eventsPerSecond,omitempty"`
+	MeasuredOn       string `json:"measuredOn,omitempty"`
+	EstimatedSeconds int64  `json:"estimatedSeconds,omitempty"`
+	TimeUnknown      string `json:"timeUnknown,omitempty"`
+}
+
+// Space is what the tables of a new revision take beside those that are there.
+type Space struct {
+	// Bytes is what those of revision Of take now; 0 where Unknown says why it is not known.
+	Bytes   int64  `json:"bytes,omitempty"`
+	Of      string `json:"of,omitempty"`
+	Unknown string `json:"unknown,omitempty"`
 }
 
 // Topic is what is known of one of them.
@@ -152,7 +168,7 @@ func Make(before Before, after After) (*Plan, error) {
 		if out.Kept {
 			return out, nil
 		}
-		out.Replay = replayOf(after)
+		out.Replay, out.Space = replayOf(after), &Space{Unknown: notAsked}
 		return out, out.create(&fresh)
 	case change.InPlace:
 		if before.Contract != nil {
@@ -181,7 +197,7 @@ func rolloutOf(p *v1alpha1.Projection, target string) *Rollout {
 }
 
 func replayOf(after After) *Replay {
-	out := &Replay{}
+	out := &Replay{EventsUnknown: notAsked, TimeUnknown: notAsked}
 	for i := range after.Topics {
 		t := &after.Topics[i]
 		topic := Topic{Name: t.Name}

@@ -24,6 +24,8 @@ type Wishes struct {
 	Promotion string
 	// TTL is how long it stays once it has ended; negative: for ever.
 	TTL time.Duration
+	// Verify is how the new tables are verified: all, sample=SHARE, or empty for as the projection says.
+	Verify string
 	// Keys are texts of keys whose rows alone are made anew, and Model whose they are, empty for the only one; no keys: everything.
 	Keys  []string
 	Model string
@@ -46,11 +48,14 @@ func Rebuild(p *v1alpha1.Projection, w Wishes, now time.Time) (*v1alpha1.Replay,
 	default:
 		return nil, nil, fmt.Errorf("--promotion is %q; it is Automatic or Manual", w.Promotion)
 	}
+	var err error
+	if r.Spec.Verify, err = verification(w.Verify); err != nil {
+		return nil, nil, err
+	}
 	if w.TTL >= 0 {
 		r.Spec.TTLSecondsAfterFinished = ptr.To(int32(min(w.TTL/time.Second, 365*24*3600)))
 	}
 	if w.From != "" {
-		var err error
 		if r.Spec.From, err = ParseFrom(w.From, now); err != nil {
 			return nil, nil, err
 		}
@@ -60,6 +65,9 @@ func Rebuild(p *v1alpha1.Projection, w Wishes, now time.Time) (*v1alpha1.Replay,
 		return r, d, err
 	}
 	d := &Decision{Says: fmt.Sprintf("made Replay %s of %s: a new revision is built beside the one that readers see", r.Name, title(p))}
+	if v := r.Spec.Verify; v != nil {
+		d.Says += fmt.Sprintf(", and compared with the log before readers see it (%s of the keys)", v.Sample)
+	}
 	if r.Spec.From.Time != nil || len(r.Spec.From.Positions) > 0 {
 		from := w.From
 		if at := r.Spec.From.Time; at != nil {
@@ -69,6 +77,23 @@ func Rebuild(p *v1alpha1.Projection, w Wishes, now time.Time) (*v1alpha1.Replay,
 	}
 	d.Warnings = held(p, cmp.Or(r.Spec.Promotion, change.Defaulted(p.Spec.Rollout).Promotion))
 	return r, d, nil
+}
+
+// verification reads --verify.
+func verification(text string) (*v1alpha1.Verify, error) {
+	share, isSample := strings.CutPrefix(text, "sample=")
+	switch {
+	case text == "":
+		return nil, nil
+	case text == "all":
+		share = "100%"
+	case !isSample:
+		return nil, fmt.Errorf("--verify is %q; it is all, or sample=SHARE, such as sample=1%%", text)
+	}
+	if buckets, ok := contract.SampleBuckets(share); !ok || buckets == 0 {
+		return nil, fmt.Errorf("--verify is %q, and %q is no share of the keys; write sample=1%% or sample=0.5%%", text, share)
+	}
+	return &v1alpha1.Verify{Sample: share}, nil
 }
 
 // someKeys makes it one of keys.
