@@ -13,7 +13,8 @@ import (
 )
 
 // Observe makes Handle tell of each effect which handler made it, by its field
-// path: for tools that explain. An event that fails may have told of effects before.
+// path: for tools that explain. An event that fails may have told of effects before. What
+// is told is valid as long as what Handle gives.
 func (e *Evaluator) Observe(f func(handler string, effect *fold.Effect)) { e.observe = f }
 
 // EventType gives the type of the record that Handle saw last, for tools that

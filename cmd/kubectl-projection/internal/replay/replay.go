@@ -179,7 +179,11 @@ func (r *run) place(given []events.Event) {
 	if r.o.Watch == nil {
 		return
 	}
-	r.eval.Observe(func(handler string, e *fold.Effect) { r.effects = append(r.effects, Effect{handler, *e}) })
+	r.eval.Observe(func(handler string, e *fold.Effect) {
+		kept := Effect{handler, *e}
+		kept.Key, kept.Changes = slices.Clone(e.Key), slices.Clone(e.Changes)
+		r.effects = append(r.effects, kept)
+	})
 }
 
 func (r *run) starts() []stores.Start {
