@@ -96,6 +96,15 @@ func TestCommandLine(t *testing.T) {
 	says(t, plan, second)
 	n.caughtUp("tally")
 	n.plugin(0, []string{"nothing to do"}, "plan", "-f", file)
+	n.writeFile(file, tally(3, "keepSeconds: 600"))
+	eventually(t, soon, "the projector has measured its tables", func(context.Context) string {
+		plan = n.plugin(2, nil, "plan", "-f", file)
+		if !strings.Contains(plan, "more while both revisions exist") {
+			return plan
+		}
+		return ""
+	})
+	says(t, plan, "about 3,000 events", "no rate was measured yet")
 	n.plugin(0, []string{first, "*  " + second}, "revisions", "tally")
 
 	n.plugin(0, []string{first}, "rollback", "tally", "--wait", "--timeout", "90s")
@@ -119,7 +128,9 @@ func TestCommandLine(t *testing.T) {
 
 	// Once more from the log, beside; and given up once it is asked for.
 	n.plugin(0, []string{second + " active;", "preparing", "promoting", "readers see "}, "replay", "tally", "--watch", "--timeout", "90s")
-	n.active("tally", soon, not(second))
+	third := n.active("tally", soon, not(second))
+	n.plugin(0, []string{"compared with the log before readers see it (100% of the keys)"}, "replay", "tally", "--verify", "all", "--wait", "--timeout", "90s")
+	n.active("tally", soon, not(third))
 	n.plugin(0, nil, "replay", "tally", "--promotion", "Manual")
 	n.plugin(0, nil, "abort", "tally")
 	n.plugin(2, []string{"has no unfinished Replay"}, "abort", "tally")
