@@ -204,7 +204,7 @@ func TestBuildStripsTables(t *testing.T) {
 
 // A holder whose session has ended takes its right again, unless somebody has claimed meanwhile.
 func TestBuildKeepsItsRight(t *testing.T) {
-	const holders = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+	const holder = " FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 	w := newWorld(t)
 	c := w.beside()
 	cfg := w.config()
@@ -214,13 +214,14 @@ func TestBuildKeepsItsRight(t *testing.T) {
 	if _, err := other.StartBuild(t.Context(), "pod-2"); !errors.Is(err, stores.ErrBuilding) {
 		t.Fatalf("%v", err)
 	}
-	end := func() {
-		w.exec("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
-	}
+	held := func() string { return w.text("SELECT coalesce(string_agg(pid::text, ' '), 'nobody')" + holder) }
+	end := func() { w.exec("SELECT pg_terminate_backend(pid)" + holder) }
+	// A session ends a little after it was told to.
+	was, began := held(), time.Now()
 	end()
-	for range 400 {
-		if w.text(holders+" AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == "1" {
-			break
+	for now := was; now == was || now == "nobody"; now = held() {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("the right is held by %s, as before", now)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
