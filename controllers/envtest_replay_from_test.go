@@ -29,15 +29,7 @@ func (w *world) ofWholeRows() *v1alpha1.Projection {
 	h.Set, h.Add = h.Add, nil
 	w.create(b, topic, s, p)
 	w.settle()
-	w.results = func(r contract.Request) *contract.Result {
-		out := goodResult(r)
-		if out.Topic != nil {
-			out.Topic.Trimmed = 2
-		}
-		return out
-	}
-	w.now = w.now.Add(2 * time.Hour)
-	w.settle()
+	w.trim()
 	return w.projection()
 }
 

@@ -371,15 +371,7 @@ func TestReplayIsVerified(t *testing.T) {
 func TestReplayRefused(t *testing.T) {
 	w := newWorld(t)
 	w.running()
-	w.results = func(r contract.Request) *contract.Result {
-		out := goodResult(r)
-		if out.Topic != nil {
-			out.Topic.Trimmed = 2
-		}
-		return out
-	}
-	w.now = w.now.Add(2 * time.Hour)
-	w.settle()
+	w.trim()
 	w.ask("again", nil)
 	w.settle()
 	if m := w.says("again", "Failed", v1alpha1.ReasonReplayNotPossible); !strings.Contains(m, "EventTopic orders") {

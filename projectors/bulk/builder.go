@@ -184,7 +184,7 @@ func (b *Builder) try(ctx context.Context) error {
 	if err := w.sample(ctx); err != nil {
 		return err
 	}
-	if todo := w.todo(); todo < b.cfg.MinEvents {
+	if todo := w.remaining(); todo < b.cfg.MinEvents {
 		return unfitf(outcomeShortLog, "%d events are less than %d, from which on it is worth while", todo, b.cfg.MinEvents)
 	}
 	build, err := capable.StartBuild(ctx, b.cfg.Owner)

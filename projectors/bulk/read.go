@@ -62,7 +62,7 @@ func (w *work) read(ctx context.Context) (moved bool, err error) {
 		r.workers = append(r.workers, ch)
 		evaluators.Go(func() { r.evaluate(ch) })
 	}
-	before := w.todo()
+	before := w.remaining()
 	r.fetchAll()
 	for _, ch := range r.workers {
 		close(ch)
@@ -71,7 +71,7 @@ func (w *work) read(ctx context.Context) (moved bool, err error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	return w.todo() < before, nil
+	return w.remaining() < before, nil
 }
 
 // fetchAll returns when there is nothing more to fetch and all of it is folded, or ctx is done.

@@ -108,8 +108,8 @@ func (w *work) compare(infos map[string]sources.TopicInfo) error {
 	return nil
 }
 
-// todo is how many positions lie before the ends.
-func (w *work) todo() (n int64) {
+// remaining is how many positions lie before the ends.
+func (w *work) remaining() (n int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, p := range w.parts {
@@ -175,7 +175,7 @@ func (w *work) readAll(ctx context.Context, spill *spill) error {
 		if err != nil {
 			return err
 		}
-		todo := w.todo()
+		todo := w.remaining()
 		switch {
 		case w.buckets == nil:
 			w.buckets = newBuckets(w.cfg.Models, todo, w.cfg.MaxMemory, spill)

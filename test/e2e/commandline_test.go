@@ -75,11 +75,7 @@ func (n *space) verifies(projection string, words ...string) {
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
-	n.apply(brokerAndStore + ordersTopic)
-	n.ready(n.topic("orders"))
-	if err := n.stream().send(t.Context(), 3_000); err != nil {
-		t.Fatal(err)
-	}
+	n.fed(3_000)
 	n.apply(tally(1, "keepSeconds: 600"))
 	n.caughtUp("tally")
 	p := n.projection("tally")

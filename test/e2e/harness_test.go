@@ -222,6 +222,18 @@ func (n *space) store(name string) *v1alpha1.ReadStore {
 	return &v1alpha1.ReadStore{ObjectMeta: n.meta(name)}
 }
 
+// fed makes broker, store and a topic with so many events.
+func (n *space) fed(events int) *stream {
+	n.t.Helper()
+	n.apply(brokerAndStore + ordersTopic)
+	n.ready(n.topic("orders"))
+	s := n.stream()
+	if err := s.send(n.t.Context(), events); err != nil {
+		n.t.Fatal(err)
+	}
+	return s
+}
+
 // kubectl runs kubectl in the space and gives what it prints.
 func (n *space) kubectl(args ...string) string {
 	n.t.Helper()

@@ -25,12 +25,7 @@ import (
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
-	n.apply(brokerAndStore + ordersTopic)
-	n.ready(n.topic("orders"))
-	s := n.stream()
-	if err := s.send(t.Context(), setting(t, "REPLAY_EVENTS", 30_000)); err != nil {
-		t.Fatal(err)
-	}
+	n.fed(setting(t, "REPLAY_EVENTS", 30_000))
 	n.apply(tally(1, "keepSeconds: 0"))
 	n.caughtUp("tally")
 	p := n.projection("tally")
@@ -94,12 +89,7 @@ func TestReplay(t *testing.T) {
 func TestReplayKeys(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
-	n.apply(brokerAndStore + ordersTopic)
-	n.ready(n.topic("orders"))
-	s := n.stream()
-	if err := s.send(t.Context(), 3_000); err != nil {
-		t.Fatal(err)
-	}
+	s := n.fed(3_000)
 	n.apply(tally(1, "keepSeconds: 0"))
 	n.caughtUp("tally")
 	p := n.projection("tally")
@@ -203,11 +193,7 @@ spec:
 func TestReplayFrom(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
-	n.apply(brokerAndStore + ordersTopic)
-	n.ready(n.topic("orders"))
-	if err := n.stream().send(t.Context(), 3_000); err != nil {
-		t.Fatal(err)
-	}
+	n.fed(3_000)
 	n.apply(latest(0))
 	n.apply(tally(1, "keepSeconds: 0"))
 	n.caughtUp("latest")

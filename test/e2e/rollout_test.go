@@ -236,12 +236,7 @@ func (n *space) edit(yaml string, known *factors, factor int, within time.Durati
 func TestRolloutManual(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
-	n.apply(brokerAndStore + ordersTopic)
-	n.ready(n.topic("orders"))
-	s := n.stream()
-	if err := s.send(t.Context(), 3_000); err != nil {
-		t.Fatal(err)
-	}
+	s := n.fed(3_000)
 	const manual = "promotion: Manual, keepSeconds: 3600"
 	n.apply(tally(1, manual))
 	n.caughtUp("tally")
@@ -288,12 +283,7 @@ func TestRolloutManual(t *testing.T) {
 func TestRolloutFails(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
-	n.apply(brokerAndStore + ordersTopic)
-	n.ready(n.topic("orders"))
-	s := n.stream()
-	if err := s.send(t.Context(), 300); err != nil {
-		t.Fatal(err)
-	}
+	s := n.fed(300)
 	n.apply(tally(1, "keepSeconds: 3600"))
 	n.caughtUp("tally")
 	p := n.projection("tally")
@@ -324,12 +314,7 @@ func TestRolloutFails(t *testing.T) {
 func TestReplayToken(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
-	n.apply(brokerAndStore + ordersTopic)
-	n.ready(n.topic("orders"))
-	s := n.stream()
-	if err := s.send(t.Context(), 3_000); err != nil {
-		t.Fatal(err)
-	}
+	s := n.fed(3_000)
 	n.apply(tally(1, "keepSeconds: 0"))
 	n.caughtUp("tally")
 	p := n.projection("tally")

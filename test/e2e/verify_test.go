@@ -22,11 +22,7 @@ import (
 func TestVerified(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
-	n.apply(brokerAndStore + ordersTopic)
-	n.ready(n.topic("orders"))
-	if err := n.stream().send(t.Context(), 3_000); err != nil {
-		t.Fatal(err)
-	}
+	n.fed(3_000)
 	rollout := func(more string) string {
 		return "keepSeconds: 0, verify: {assertions: [{name: whole, model: tally, all: count == 300 && sum.events >= 3000}, {name: positive, model: tally, row: row.events > 0}" + more + "]}"
 	}

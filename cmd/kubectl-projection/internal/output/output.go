@@ -149,24 +149,6 @@ func Group(n int64) string {
 	return s
 }
 
-// Bytes writes a size in two digits or more, rounded up: 812 B, 3.1 GB, 31 GB, 310 GB. A kB is 1000 B.
-func Bytes(n int64) string {
-	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
-	unit, size := 0, int64(1)
-	for n > 999*size && unit < len(units)-1 {
-		unit, size = unit+1, size*1000
-	}
-	if unit > 0 && n <= 99*(size/10) {
-		tenths := (n + size/10 - 1) / (size / 10)
-		return fmt.Sprintf("%d.%d %s", tenths/10, tenths%10, units[unit])
-	}
-	whole := n / size
-	if n%size > 0 {
-		whole++
-	}
-	return fmt.Sprintf("%d %s", whole, units[unit])
-}
-
 // Span writes a time span in its two largest units: 2 h 4 m, 3 d, 40 s.
 func Span(d time.Duration) string {
 	seconds := int64(max(d, 0) / time.Second)

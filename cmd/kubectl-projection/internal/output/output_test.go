@@ -5,7 +5,6 @@ package output
 
 import (
 	"bytes"
-	"math"
 	"strings"
 	"testing"
 
@@ -59,16 +58,5 @@ func TestWrap(t *testing.T) {
 	}
 	if got := Wrap("one\ntwo", 2); got != "  one\n  two\n" {
 		t.Errorf("%q", got)
-	}
-}
-
-func TestBytes(t *testing.T) {
-	for n, want := range map[int64]string{
-		0: "0 B", 812: "812 B", 999: "999 B", 1000: "1.0 kB", 1001: "1.1 kB", 3_100_000_000: "3.1 GB", 3_100_000_001: "3.2 GB", 9_900_000: "9.9 MB", 9_900_001: "10 MB",
-		31_000_000_001: "32 GB", 310_000_000_000: "310 GB", 999_000: "999 kB", 999_001: "1.0 MB", math.MaxInt64: "9224 PB",
-	} {
-		if got := Bytes(n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
-		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/cluster"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
@@ -141,7 +143,7 @@ func (p *Plan) spaceLines() []string {
 	case s == nil || s.Unknown == notAsked:
 		return nil
 	case s.Bytes > 0:
-		return []string{fmt.Sprintf("about %s more while both revisions exist: as much as %s takes now", output.Bytes(s.Bytes), s.Of)}
+		return []string{fmt.Sprintf("about %s more while both revisions exist: as much as %s takes now", humanize.Bytes(uint64(s.Bytes)), s.Of)}
 	default:
 		return []string{"how much the new tables take is not known: " + s.Unknown}
 	}
