@@ -236,7 +236,7 @@ func (n *space) edit(yaml string, known *factors, factor int, within time.Durati
 func TestRolloutManual(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
-	s := n.fed(3_000)
+	n.fed(3_000)
 	const manual = "promotion: Manual, keepSeconds: 3600"
 	n.apply(tally(1, manual))
 	n.caughtUp("tally")
@@ -314,7 +314,7 @@ func TestRolloutFails(t *testing.T) {
 func TestReplayToken(t *testing.T) {
 	t.Parallel()
 	n := newSpace(t)
-	s := n.fed(3_000)
+	n.fed(3_000)
 	n.apply(tally(1, "keepSeconds: 0"))
 	n.caughtUp("tally")
 	p := n.projection("tally")
