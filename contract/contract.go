@@ -354,10 +354,19 @@ type ProjectorStatus struct {
 	// SizeBytes is what the revision's tables take in the store with their indexes, as measured within about the last
 	// minute; 0 where that is not known.
 	SizeBytes int64 `json:"sizeBytes,omitempty"`
+	// Shown is what readers of the projection see, as read from the bookkeeping within about the last minute; nil where that is not known.
+	Shown *Shown `json:"shown,omitempty"`
 	// Draining is true after SIGTERM.
 	Draining bool `json:"draining,omitempty"`
 	// Build is a bulk build under way, nil otherwise. Until it is over, Partitions say what is in the tables: nothing of it.
 	Build *BuildStatus `json:"build,omitempty"`
+}
+
+// Shown is the revision that readers see, and the sequence of the switch to it, by the store's bookkeeping at a time.
+type Shown struct {
+	Revision string    `json:"revision"`
+	Sequence int64     `json:"sequence"`
+	At       time.Time `json:"at"`
 }
 
 // PartitionStatus is one partition that the projector owns.

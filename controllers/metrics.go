@@ -24,13 +24,17 @@ var (
 		Name: "projectionist_projection_ready",
 		Help: "1 while a projection's condition Ready is True, else 0.",
 	}, []string{"namespace", "projection"})
+	metricAvailable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "projectionist_projection_available",
+		Help: "1 while readers of a projection are served (condition Available is True), whatever is built beside, else 0.",
+	}, []string{"namespace", "projection"})
 	metricStalled = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "projectionist_projection_stalled",
 		Help: "1 while a projection needs a human (condition Stalled is True), else 0.",
 	}, []string{"namespace", "projection"})
 )
 
-func init() { metrics.Registry.MustRegister(metricLag, metricReady, metricStalled) }
+func init() { metrics.Registry.MustRegister(metricLag, metricReady, metricAvailable, metricStalled) }
 
 func observeMetrics(p *v1alpha1.Projection, s progress.Snapshot) {
 	if lag, ok := s.Lag(); ok {
@@ -39,6 +43,7 @@ func observeMetrics(p *v1alpha1.Projection, s progress.Snapshot) {
 		metricLag.DeleteLabelValues(p.Namespace, p.Name)
 	}
 	metricReady.WithLabelValues(p.Namespace, p.Name).Set(is(p, v1alpha1.ConditionReady))
+	metricAvailable.WithLabelValues(p.Namespace, p.Name).Set(is(p, v1alpha1.ConditionAvailable))
 	metricStalled.WithLabelValues(p.Namespace, p.Name).Set(is(p, v1alpha1.ConditionStalled))
 }
 
@@ -50,7 +55,7 @@ func is(p *v1alpha1.Projection, condition string) float64 {
 }
 
 func forgetMetrics(key types.NamespacedName) {
-	for _, m := range []*prometheus.GaugeVec{metricLag, metricReady, metricStalled} {
+	for _, m := range []*prometheus.GaugeVec{metricLag, metricReady, metricAvailable, metricStalled} {
 		m.DeleteLabelValues(key.Namespace, key.Name)
 	}
 }

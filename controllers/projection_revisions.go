@@ -81,13 +81,18 @@ func (r *ProjectionReconciler) observeRevisions(ctx context.Context, w *world) e
 	if err != nil {
 		return err
 	}
-	w.Facts, w.factsJob, w.lost = actions.Facts(w.jobs, pods)
+	told := actions.Facts(w.jobs, pods)
+	w.Facts, w.factsJob, w.lost = told.Facts, told.Job, told.Lost
 	w.revisions = revisionsOf(w)
 	if w.replay, err = r.replayOf(ctx, w); err != nil {
 		return err
 	}
 	if w.lost == "" {
-		w.lost = rollout.Outdated(w.Facts, w.factsJob, w.jobs, w.known())
+		known := w.known()
+		for i := range known {
+			known[i].Progress = r.Tracker.Last(client.ObjectKeyFromObject(p), known[i].Name, w.Now)
+		}
+		w.lost = rollout.Outdated(told, w.jobs, known)
 	}
 	if w.lost != "" {
 		// Readers may have been moved: nothing is, until a prepare has told.
@@ -217,6 +222,10 @@ func (r *ProjectionReconciler) observeRevision(w *world, v *revision, pods []cor
 	}
 	if err := r.requests(w, v); err != nil {
 		return err
+	}
+	if q, asked := v.requests[contract.ActionPromote]; asked {
+		q.inputs = rollout.Again(q.inputs, v.Name, w.Facts, w.jobs, pods, w.Now)
+		v.requests[contract.ActionPromote] = q
 	}
 	for _, a := range onRevisions {
 		q, asked := v.requests[a]

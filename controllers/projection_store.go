@@ -152,8 +152,15 @@ func (r *ProjectionReconciler) connections(ctx context.Context, w *world) (rollo
 		return out, err
 	}
 	for i := range all.Items {
-		if o := &all.Items[i]; o.Spec.StoreRef.Name == p.Spec.StoreRef.Name && (o.Spec.Rollout.Verify != nil || replay.Verifies(asked.Items, o.Name)) {
+		o := &all.Items[i]
+		if o.Spec.StoreRef.Name != p.Spec.StoreRef.Name {
+			continue
+		}
+		if o.Spec.Rollout.Verify != nil || replay.Verifies(asked.Items, o.Name) {
 			out.Verified++
+		}
+		if replay.Keys(asked.Items, o.Name) {
+			out.Replayed++
 		}
 	}
 	out.Projections = int32(len(projections))

@@ -94,6 +94,17 @@ func TestConnectionsOfAStore(t *testing.T) {
 	if got := connections(t, c, nil, "d"); got.Verified != 1 {
 		t.Errorf("one is verified: %+v", got)
 	}
+	// And so have Replays of keys, one at a time.
+	for _, name := range []string{"k", "l"} {
+		keys := &v1alpha1.Replay{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
+		keys.Spec.ProjectionRef.Name, keys.Spec.Keys = "v", v1alpha1.ReplayKeys{Model: "m", Values: []string{"1"}}
+		if err := c.Create(t.Context(), keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := connections(t, c, nil, "d"); got.Replayed != 1 {
+		t.Errorf("keys of one are replayed: %+v", got)
+	}
 	// One whose tables are there starts, whenever it was asked for.
 	second.Labels[resources.LabelRole] = string(rollout.RoleActive)
 	if err := c.Update(t.Context(), second); err != nil {

@@ -156,6 +156,8 @@ type process struct {
 	draining atomic.Bool
 	// size is what the tables take, in bytes, 0 before that is known.
 	size atomic.Int64
+	// shown is what readers see, nil before that is known.
+	shown atomic.Pointer[contract.Shown]
 }
 
 // consume connects, waiting for Secrets that are not there yet, and runs the
@@ -203,7 +205,7 @@ func (p *process) consume(ctx context.Context, o runOptions, program *handlers.P
 	})
 	e.Register(reg)
 	p.engine.Store(e)
-	defer p.measuring(ctx, writer)()
+	defer p.watching(ctx, writer)()
 	return e.Run(ctx)
 }
 
@@ -246,7 +248,7 @@ func (p *process) Status() contract.ProjectorStatus {
 		st.Source = *f
 	}
 	st.Projection, st.Revision, st.DataHash = p.contract.Projection, p.contract.Revision, p.contract.DataHash
-	st.Pod, st.StartedAt, st.Draining, st.SizeBytes = p.pod, p.started, p.draining.Load(), p.size.Load()
+	st.Pod, st.StartedAt, st.Draining, st.SizeBytes, st.Shown = p.pod, p.started, p.draining.Load(), p.size.Load(), p.shown.Load()
 	return st
 }
 

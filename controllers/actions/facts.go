@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -20,14 +21,25 @@ const maxRevisions = 64
 
 var revisionName = regexp.MustCompile("^[0-9a-f]{10}$")
 
-// Facts gives what the bookkeeping said of a projection's revisions in the
-// newest answer of any Job, and the name of that Job: that with the highest
-// sequence, and of these the one that ended last. Also an action that failed
-// tells what it found. It is nil where no Job has told. Lost is the name of a
-// promote that ended after that Job was made without telling what readers see, "" if none:
-// whether it took effect is then not known until another Job tells.
-func Facts(jobs []batchv1.Job, pods []corev1.Pod) (facts *contract.RevisionFacts, name, lost string) {
-	var newest, silent *view
+// Told is what the bookkeeping said of a projection's revisions in the newest answer of any Job. Also an action
+// that failed tells what it found.
+type Told struct {
+	// Facts is nil where no Job has told.
+	Facts *contract.RevisionFacts
+	// Job is the name of the Job that told, At when it ended.
+	Job string
+	At  time.Time
+	// Lost is the name of a promote that ended after that Job was made without telling what readers see, "" if none:
+	// whether it took effect is then not known until another Job tells.
+	Lost string
+}
+
+// Facts finds the newest answer: what the Job told that was made last, or one that ended only after that was made. Of
+// these it is that with the highest sequence, and then the one that ended last. A lower sequence of a Job that was made
+// once the others had ended is the newer one: a failover of the database may lose a switch that was told.
+func Facts(jobs []batchv1.Job, pods []corev1.Pod) Told {
+	var tellers []teller
+	var silent *view
 	for i := range jobs {
 		if !jobs[i].DeletionTimestamp.IsZero() {
 			continue
@@ -44,19 +56,30 @@ func Facts(jobs []batchv1.Job, pods []corev1.Pod) (facts *contract.RevisionFacts
 		if f == nil {
 			continue
 		}
-		if newest == nil || cmp.Or(cmp.Compare(f.Sequence, facts.Sequence), v.at.Compare(newest.at),
-			v.job.CreationTimestamp.Compare(newest.job.CreationTimestamp.Time), cmp.Compare(v.job.Name, newest.job.Name)) > 0 {
-			newest, facts = &v, f
-		}
+		tellers = append(tellers, teller{v, f})
 	}
-	if newest == nil {
-		return nil, "", ""
+	if len(tellers) == 0 {
+		return Told{}
 	}
-	if silent != nil && silent.at.After(newest.job.CreationTimestamp.Time) {
-		lost = silent.job.Name
+	last := slices.MaxFunc(tellers, func(a, b teller) int { return a.made().Compare(b.made()) }).made()
+	tellers = slices.DeleteFunc(tellers, func(t teller) bool { return t.at.Before(last) })
+	newest := slices.MaxFunc(tellers, func(a, b teller) int {
+		return cmp.Or(cmp.Compare(a.facts.Sequence, b.facts.Sequence), a.at.Compare(b.at), a.made().Compare(b.made()), cmp.Compare(a.job.Name, b.job.Name))
+	})
+	out := Told{Facts: newest.facts, Job: newest.job.Name, At: newest.at}
+	if silent != nil && silent.at.After(newest.made()) {
+		out.Lost = silent.job.Name
 	}
-	return facts, newest.job.Name, lost
+	return out
 }
+
+// teller is a Job that has ended and told.
+type teller struct {
+	view
+	facts *contract.RevisionFacts
+}
+
+func (t teller) made() time.Time { return t.job.CreationTimestamp.Time }
 
 // UnderWay reports whether an action on a revision has not ended.
 func UnderWay(jobs []batchv1.Job, action contract.Action, revision string) bool {
@@ -118,7 +141,8 @@ func OfRevisions(jobs []batchv1.Job, action contract.Action, revisions []string)
 
 // Took reports what is known of an action on one incarnation of a revision,
 // whatever its inputs were: whether one went well, and whether one may have, or
-// may yet: it is under way, or ended without an answer.
+// may yet: it is under way, or ended without an answer, or failed and could not
+// tell what is there now, as after a connection that was lost while it committed.
 func Took(jobs []batchv1.Job, pods []corev1.Pod, action contract.Action, revision, incarnation string) (done, maybe bool) {
 	for _, job := range Of(jobs, action, revision) {
 		if job.Annotations[resources.AnnotationIncarnation] != incarnation {
@@ -132,7 +156,7 @@ func Took(jobs []batchv1.Job, pods []corev1.Pod, action contract.Action, revisio
 		switch r := outcome(v); {
 		case r.OK:
 			done = true
-		case r.Reason == ReasonProbeFailed:
+		case r.Reason == ReasonProbeFailed, action == contract.ActionDiscard && told(r) == nil:
 			maybe = true
 		}
 	}

@@ -44,6 +44,8 @@ func TestFacts(t *testing.T) {
 	told := job(5, "t", 1, at(40), of(contract.ActionPrepare, revB), says(contract.ActionPrepare, revB, 2, true), madeAt(at(35)))
 	old := job(6, "u", 1, at(5), of(contract.ActionPrepare, revA), stamped(&contract.Result{
 		Version: 1, Action: contract.ActionPrepare, OK: true, Prepare: &contract.PrepareFacts{ActiveRevision: revA, Sequence: 1}}))
+	back := job(9, "x", 1, at(60), of(contract.ActionPrepare, revA), says(contract.ActionPrepare, revA, 1, true), madeAt(at(50)))
+	beside := job(10, "y", 1, at(60), of(contract.ActionPrepare, revA), says(contract.ActionPrepare, revA, 1, true), madeAt(at(9)))
 	odd := job(7, "v", 1, at(50), of(contract.ActionPrepare, revA), says(contract.ActionPrepare, "../../etc", 9, true))
 	for name, c := range map[string]struct {
 		jobs              []batchv1.Job
@@ -57,17 +59,19 @@ func TestFacts(t *testing.T) {
 		"a promote without an answer":     {[]batchv1.Job{promoted, silent}, revB, "job-2", "job-4"},
 		"a promote that tells nothing":    {[]batchv1.Job{promoted, mute}, revB, "job-2", "job-4"},
 		"what was told after it":          {[]batchv1.Job{promoted, silent, told}, revB, "job-5", ""},
+		"a switch that was lost":          {[]batchv1.Job{prepared, promoted, back}, revA, "job-9", ""},
+		"one that overlaps with a switch": {[]batchv1.Job{prepared, promoted, beside}, revB, "job-2", ""},
 		"what no revision can be":         {[]batchv1.Job{odd}, "", "", ""},
 		"a Job that is still under way":   {[]batchv1.Job{job(8, "w", 1, time.Time{}, of(contract.ActionPrepare, revA))}, "", "", ""},
 		"an answer that is not the Job's": {[]batchv1.Job{prepared, odd}, revA, "job-1", ""},
 	} {
-		facts, holder, lost := Facts(c.jobs, nil)
+		told := Facts(c.jobs, nil)
 		active := ""
-		if facts != nil {
-			active = facts.Active
+		if told.Facts != nil {
+			active = told.Facts.Active
 		}
-		if active != c.active || holder != c.job || lost != c.lost {
-			t.Errorf("%s: %q by %q, lost %q", name, active, holder, lost)
+		if active != c.active || told.Job != c.job || told.Lost != c.lost {
+			t.Errorf("%s: %q by %q, lost %q", name, active, told.Job, told.Lost)
 		}
 	}
 }
@@ -83,6 +87,7 @@ func TestTook(t *testing.T) {
 		"under way":        {[]batchv1.Job{job(1, "p", 1, time.Time{}, of(contract.ActionDiscard, revA))}, false, true},
 		"without answer":   {[]batchv1.Job{job(1, "p", 1, end, of(contract.ActionDiscard, revA))}, false, true},
 		"refused":          {[]batchv1.Job{job(1, "p", 1, end, of(contract.ActionDiscard, revA), says(contract.ActionDiscard, revB, 2, false))}, false, false},
+		"told nothing":     {[]batchv1.Job{job(1, "p", 1, end, of(contract.ActionDiscard, revA), stamped(&contract.Result{Version: 1, Action: contract.ActionDiscard, Reason: "Unreachable"}))}, false, true},
 		"another revision": {[]batchv1.Job{job(1, "p", 1, end, of(contract.ActionDiscard, revB), says(contract.ActionDiscard, revB, 2, true))}, false, false},
 	} {
 		if done, maybe := Took(c.jobs, nil, contract.ActionDiscard, revA, "uid-1"); done != c.done || maybe != c.maybe {

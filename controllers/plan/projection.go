@@ -255,6 +255,8 @@ var words = map[string]string{
 	v1alpha1.ReasonDeleting:              v1alpha1.StatusDeleting,
 	v1alpha1.ReasonInvalidSpec:           v1alpha1.StatusRefused,
 	v1alpha1.ReasonOrderNotGuaranteed:    v1alpha1.StatusRefused,
+	v1alpha1.ReasonCompactedTopic:        v1alpha1.StatusRefused,
+	v1alpha1.ReasonUnsupported:           v1alpha1.StatusRefused,
 }
 
 func word(v Verdict) string {

@@ -280,3 +280,18 @@ func TestBuildIsToldByWhoBuilds(t *testing.T) {
 		t.Errorf("nobody builds: %+v", got)
 	}
 }
+
+// What readers see is told by whichever pod looked last.
+func TestShownIsToldByWhoLookedLast(t *testing.T) {
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	old, recent := &contract.Shown{Revision: "a", Sequence: 1, At: now}, &contract.Shown{Revision: "b", Sequence: 2, At: now.Add(time.Second)}
+	for _, order := range [][]*contract.Shown{{old, recent, nil}, {recent, old}, {nil, recent}} {
+		var answers []Answer
+		for _, s := range order {
+			answers = append(answers, Answer{Status: &contract.ProjectorStatus{Shown: s}})
+		}
+		if got := combine(answers).Shown; got != recent {
+			t.Errorf("%v: %v", order, got)
+		}
+	}
+}

@@ -61,6 +61,8 @@ type Snapshot struct {
 	measured  bool
 	// Build is a bulk build under way, nil if no pod tells of one.
 	Build *contract.BuildStatus
+	// Shown is what readers saw when one of the pods last looked, nil if none has.
+	Shown *contract.Shown
 	// Built is what the build took, nil until it is over, and where too little of it was seen. It is for people.
 	Built *v1alpha1.Built
 }
@@ -158,6 +160,9 @@ func combine(answers []Answer) Snapshot {
 		s.Store = worse(s.Store, a.Status.Store)
 		if b := a.Status.Build; b != nil && (s.Build == nil || s.Build.Phase == contract.BuildWaiting) {
 			s.Build = b // whoever waits knows less
+		}
+		if at := a.Status.Shown; at != nil && (s.Shown == nil || at.At.After(s.Shown.At)) {
+			s.Shown = at
 		}
 		for topic, n := range a.Status.TopicPartitions {
 			s.Expected[topic] = max(s.Expected[topic], n)

@@ -114,7 +114,7 @@ func StopFor(offset int64, err error) *contract.Stop {
 	case errors.As(err, &over):
 		stop.Reason = "OutOfRange"
 		stop.Path = "models[" + over.Model + "].columns[" + over.Column + "]"
-		stop.Message = "the result does not fit the column's type"
+		stop.Message = over.Message
 	case errors.As(err, &data):
 		stop.Reason, stop.Path, stop.Message = data.Reason, "models["+data.Model+"]", data.Message
 		switch {

@@ -224,7 +224,7 @@ func (e *Evaluator) checkKey(t *topic) *EventError {
 		return &EventError{ReasonKeyMismatch, t.pathKeyedBy, fmt.Sprintf(format, args...)}
 	}
 	if e.act.Key == nil {
-		return mismatch("the message key is null, and the topic is declared to be keyed by %s", t.keyedBy.Source())
+		return mismatch("the message key is null, and the topic is declared to be keyed by %s: correct the producer, or remove keyedBy", t.keyedBy.Source())
 	}
 	ok, err := t.keyedBy.EqualsKey(&e.act)
 	if err != nil {

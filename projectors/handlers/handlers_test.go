@@ -100,7 +100,7 @@ func TestHandle(t *testing.T) {
 		{name: "key mismatch", topic: "orders", key: "CANARY", body: `{"type":"OrderPlaced","orderId":"o1",` + at + `}`, reason: ReasonKeyMismatch, path: "topics[orders].keyedBy",
 			message: "the message key is not the text of event.orderId: correct keyedBy, or the producer"},
 		{name: "null key", topic: "orders", nullKey: true, body: `{"type":"OrderPlaced","orderId":"o1",` + at + `}`, reason: ReasonKeyMismatch, path: "topics[orders].keyedBy",
-			message: "the message key is null, and the topic is declared to be keyed by event.orderId"},
+			message: "the message key is null, and the topic is declared to be keyed by event.orderId: correct the producer, or remove keyedBy"},
 		{name: "string times number", topic: "orders", key: "o1", body: `{"type":"LineAdded","orderId":"o1","price":"CANARY","quantity":3,"sku":"A","n":2,` + at + `}`,
 			reason: ReasonHandlerError, path: "models[order_summary].handlers[line-added].add.total", message: "event.price is a string, expected a number"},
 		{name: "missing operand", topic: "orders", key: "o1", body: `{"type":"LineAdded","orderId":"o1","price":1,"quantity":3,"n":2,` + at + `}`,

@@ -124,3 +124,27 @@ func TestKeysAreNotUnderWay(t *testing.T) {
 		t.Errorf("%s is under way", got.Name)
 	}
 }
+
+// TestKeysTakeConnections: they are counted for a Replay of keys that has not ended, of the projection that is asked about.
+func TestKeysTakeConnections(t *testing.T) {
+	of := func(r *v1alpha1.Replay) v1alpha1.Replay {
+		r.Spec.Keys = v1alpha1.ReplayKeys{Model: "totals", Values: []string{"a"}}
+		return *r
+	}
+	for name, c := range map[string]struct {
+		all  []v1alpha1.Replay
+		want bool
+	}{
+		"none":    {nil, false},
+		"of all":  {[]v1alpha1.Replay{*made("a", 0)}, false},
+		"of keys": {[]v1alpha1.Replay{*made("a", 0), of(made("b", 1))}, true},
+		"ended":   {[]v1alpha1.Replay{of(ended(made("a", 0), v1alpha1.ConditionFailed))}, false},
+	} {
+		if got := Keys(c.all, "orders"); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+		if Keys(c.all, "others") {
+			t.Errorf("%s: of another projection", name)
+		}
+	}
+}

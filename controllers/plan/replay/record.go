@@ -88,6 +88,13 @@ func Verifies(all []v1alpha1.Replay, projection string) bool {
 	})
 }
 
+// Keys reports whether a Projection has a Replay of some keys that has not ended. However many there are, one runs at a time.
+func Keys(all []v1alpha1.Replay, projection string) bool {
+	return slices.ContainsFunc(all, func(r v1alpha1.Replay) bool {
+		return r.Spec.ProjectionRef.Name == projection && OfKeys(&r) && !Finished(&r)
+	})
+}
+
 func oldestFirst(all []v1alpha1.Replay) []v1alpha1.Replay {
 	out := slices.Clone(all)
 	slices.SortFunc(out, func(a, b v1alpha1.Replay) int {

@@ -20,6 +20,8 @@ type Connections struct {
 	Projections int32
 	// Verified are those of them whose revisions are verified, by a Job of its own.
 	Verified int32
+	// Replayed are those of them that have a Replay of some keys, whose Job goes beside the others.
+	Replayed int32
 	// Need is how many projectors another revision of this projection would have.
 	Need int32
 }
@@ -27,9 +29,9 @@ type Connections struct {
 // roomPoll is how often one that waits for connections looks whether there are some.
 const roomPoll = 15 * time.Second
 
-// taken counts the most that there can be at a time: those of pods, of a Job for each projection, of a verification where there is one, and of the store's own probe.
+// taken counts the most that there can be at a time: those of pods, of a Job for each projection, of a verification and of a Replay of keys where there is one, and of the store's own probe.
 func (c Connections) taken() int32 {
-	return c.Pods*contract.ProjectorConnections + (c.Projections+1)*contract.ActionConnections + c.Verified*contract.VerifyConnections
+	return c.Pods*contract.ProjectorConnections + (c.Projections+c.Replayed+1)*contract.ActionConnections + c.Verified*contract.VerifyConnections
 }
 
 // full reports whether another revision's projectors would exceed the limit.
@@ -49,13 +51,16 @@ func (d *decider) room() string {
 	if c.Need == 1 {
 		noun = "projector"
 	}
-	verified := ""
+	beside := ""
 	if c.Verified > 0 {
-		verified = fmt.Sprintf(", %d for each verification", contract.VerifyConnections)
+		beside += fmt.Sprintf(", %d for each verification", contract.VerifyConnections)
+	}
+	if c.Replayed > 0 {
+		beside += fmt.Sprintf(", %d for each Replay of keys", contract.ActionConnections)
 	}
 	return fmt.Sprintf("its %d %s would take %d connections, and those of ReadStore %s have %d of the %d that its spec.maxConnections allows "+
 		"(%d for each projector, %d for the Jobs of each projection and of the store%s). It starts when others end, or raise maxConnections, or run fewer replicas or kept revisions",
-		c.Need, noun, c.Need*contract.ProjectorConnections, d.Store, c.taken(), c.Limit, contract.ProjectorConnections, contract.ActionConnections, verified)
+		c.Need, noun, c.Need*contract.ProjectorConnections, d.Store, c.taken(), c.Limit, contract.ProjectorConnections, contract.ActionConnections, beside)
 }
 
 // overdrawn warns of more connections than allowed: nothing that runs is stopped for it.

@@ -51,11 +51,11 @@ func (s *sim) verdict(t *testing.T, history string) {
 
 // Whatever happens on the way, the end is that of a projection that was made
 // with the last spec at once: the operator ends after any write, Jobs run twice, late, or without an answer, or are
-// deleted by hand, specs are edited and Replays made, held and deleted at random.
+// deleted by hand, the database loses switches, specs are edited and Replays made, held and deleted at random.
 func TestHistories(t *testing.T) {
 	rollout := v1alpha1.Rollout{KeepRevisions: ptr.To[int32](1), KeepSeconds: ptr.To[int32](120)}
 	const histories = 250
-	ended, found := map[string]int{}, map[string]int{}
+	ended, found, lost := map[string]int{}, map[string]int{}, 0
 	for seed := range uint64(histories) {
 		history := fmt.Sprintf("history %d", seed)
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -73,7 +73,7 @@ func TestHistories(t *testing.T) {
 			j.mute, j.curt = r.IntN(8) == 0, r.IntN(8) == 0
 		}
 		for range 60 {
-			switch r.IntN(14) {
+			switch r.IntN(15) {
 			case 0:
 				s.spec.version = fmt.Sprintf("v%d", 1+r.IntN(4))
 			case 1:
@@ -111,11 +111,13 @@ func TestHistories(t *testing.T) {
 					s.replays[r.IntN(n)].Spec.Suspend = ptr.To(r.IntN(2) == 0)
 				}
 			case 11:
-				if s.spec.incomplete = ""; r.IntN(4) == 0 {
+				if s.spec.incomplete = ""; r.IntN(3) == 0 {
 					s.spec.incomplete = "EventTopic orders: the first events are gone"
 				}
 			case 12, 13:
 				s.spec.rollout.Verify = []*v1alpha1.Verify{nil, {Sample: "1%"}, {Sample: "2%"}}[r.IntN(3)]
+			case 14:
+				s.failover()
 			case 8:
 				if len(s.jobs) > 0 {
 					if i := r.IntN(len(s.jobs)); len(s.jobs[i].Status.Conditions) > 0 {
@@ -156,6 +158,7 @@ func TestHistories(t *testing.T) {
 		if t.Failed() {
 			t.FailNow()
 		}
+		lost += s.lost
 		for _, how := range s.ended {
 			ended[how]++
 		}
@@ -176,7 +179,33 @@ func TestHistories(t *testing.T) {
 			t.Errorf("only %d times a verification of a Replay's own found %s: %v", found[what], what, found)
 		}
 	}
-	t.Log(ended, found)
+	if lost < histories/25 {
+		t.Errorf("only %d switches were lost", lost)
+	}
+	t.Log(ended, found, lost)
+}
+
+// A switch that a failover of the database lost is made again: nobody asks for it, and projectors see it.
+func TestLostSwitch(t *testing.T) {
+	s := newSim(spec{version: "v1", rollout: v1alpha1.Rollout{KeepRevisions: ptr.To[int32](1), KeepSeconds: ptr.To[int32](3600)}})
+	s.settle(t)
+	s.spec.version = "v2"
+	for range 20 {
+		s.pass() // After the last of them the operator is told of the switch.
+		if s.version(s.book.Active) == "v2" {
+			break
+		}
+		s.advance()
+	}
+	s.failover()
+	if s.lost != 1 || s.version(s.book.Active) != "v1" {
+		t.Fatalf("%d switches are lost: %s", s.lost, s.end())
+	}
+	s.settle(t)
+	s.verdict(t, "a lost switch")
+	if want := "readers see v2; projectors of v1, projectors of v2, record of v1 as kept, record of v2 as active, tables of v1, tables of v2"; s.end() != want {
+		t.Errorf("it ends with\n%s, want\n%s", s.end(), want)
+	}
 }
 
 func keys(s *sim) []string {

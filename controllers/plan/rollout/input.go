@@ -9,6 +9,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
@@ -157,12 +158,12 @@ func Known(given []string, facts *contract.RevisionFacts) []string {
 	return out
 }
 
-// Outdated says which promote may have taken effect although the facts, told by the Job named, do not know of it; "" if none.
-// A promote is written down before it is asked for: where its Job is gone, somebody has deleted it, and only a Job that
-// was made since can tell what came of it. That may be less than what was written down, as with a database set back.
-func Outdated(facts *contract.RevisionFacts, name string, jobs []batchv1.Job, revisions []Revision) string {
-	i := slices.IndexFunc(jobs, func(j batchv1.Job) bool { return j.Name == name })
-	if facts == nil || i < 0 {
+// Outdated says why what was told may not be so any more, "" if nothing speaks against it: only a Job that is made from now on can tell.
+// A promote is written down before it is asked for: where its Job is gone, somebody has deleted it, and it may have taken
+// effect. And what projectors saw later may be something else: a database that was set back, or a failover, may have lost a switch.
+func Outdated(told actions.Told, jobs []batchv1.Job, revisions []Revision) string {
+	i := slices.IndexFunc(jobs, func(j batchv1.Job) bool { return j.Name == told.Job })
+	if told.Facts == nil || i < 0 {
 		return ""
 	}
 	knows := resources.Asked(&jobs[i])
@@ -174,9 +175,17 @@ func Outdated(facts *contract.RevisionFacts, name string, jobs []batchv1.Job, re
 		if r.Asked > knows && !there {
 			return fmt.Sprintf("promote %d", r.Asked)
 		}
+		if s := r.Progress.Shown; s != nil && s.At.After(told.At.Add(clockSkew)) && !actions.Busy(jobs) &&
+			(s.Revision != told.Facts.Active || s.Sequence != told.Facts.Sequence) {
+			return "seen after " + told.Job
+		}
 	}
 	return ""
 }
+
+// clockSkew is by how much the clocks of nodes and control plane may differ. What projectors saw is compared with what was
+// told only once it is later by more than that: before, it may be of before a switch.
+const clockSkew = time.Minute
 
 // NextPromote numbers a promote of a revision that is asked for now. One number stands for one Job: a Job that was made
 // between two promotes to the same sequence knows of the first, and not of the second. A number that was written
@@ -221,6 +230,19 @@ func Switch(revision string, facts *contract.RevisionFacts, r v1alpha1.Rollout) 
 	s.Allow.BreakReaders = slices.Contains(r.Allow, v1alpha1.ConsentBreakReaders)
 	s.Allow.StaleRevision = slices.Contains(r.Allow, v1alpha1.ConsentStaleRevision)
 	return s
+}
+
+// Again gives the inputs of a promote's question, which are others where one that went well was lost since: by the facts
+// readers do not see the revision, in the very state that it was asked for in.
+func Again(inputs, revision string, facts *contract.RevisionFacts, jobs []batchv1.Job, pods []corev1.Pod, now time.Time) string {
+	if facts == nil || facts.Active == revision {
+		return inputs
+	}
+	promotes := actions.Of(jobs, contract.ActionPromote, revision)
+	for actions.Decide(actions.Question{Inputs: inputs}, promotes, pods, now).OK() {
+		inputs = resources.Digest(16, inputs, "lost")
+	}
+	return inputs
 }
 
 // promoteSeconds is how long one promote Job tries.

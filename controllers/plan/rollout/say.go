@@ -111,11 +111,11 @@ func (d *decider) queue(r *Revision) string {
 	if !d.outranked(r) {
 		return d.room()
 	}
-	noun := "projections"
+	who := "projections of ReadStore %s build"
 	if d.Ahead == 1 {
-		noun = "projection"
+		who = "projection of ReadStore %s builds"
 	}
-	return fmt.Sprintf("%d %s of ReadStore %s build first (its spec.maxConcurrentReplays is %d)", d.Ahead, noun, d.Store, max(d.Limit, 1))
+	return fmt.Sprintf("%d "+who+" first (its spec.maxConcurrentReplays is %d)", d.Ahead, d.Store, max(d.Limit, 1))
 }
 
 // progress is a revision on its way to readers.
@@ -147,7 +147,7 @@ func (d *decider) progress(r *Revision) *Say {
 	if d.ready(r) {
 		if d.Rollout.ActiveRevision != "" && d.promotion() != v1alpha1.PromotionManual {
 			return &Say{Kind: Resting, Reason: v1alpha1.ReasonPinned, Message: fmt.Sprintf(
-				"revision %s is ready, and spec.rollout.activeRevision keeps readers on %s. Set it to %s, or remove it, to move them", r.Name, active, r.Name)}
+				"revision %s is ready, and spec.rollout.activeRevision keeps readers on %s. Set it to %q, or remove it, to move them", r.Name, active, r.Name)}
 		}
 		return working(v1alpha1.ReasonAwaitingPromotion,
 			"revision %s is ready beside %s and waits to be promoted: kubectl projection promote, or spec.rollout.activeRevision: %q%s", r.Name, active, r.Name, d.breaks(r))
@@ -175,7 +175,7 @@ func (d *decider) verifying(r *Revision) *Say {
 		if r.VerifyOf != "" {
 			lead = fmt.Sprintf("Correct the spec, or delete Replay %s and make another with another verify", r.VerifyOf)
 		}
-		s.Message += fmt.Sprintf(". Readers go on with revision %s. %s%s; spec.rollout.activeRevision: %s shows it all the same", d.out.Active, look(r), lead, r.Name)
+		s.Message += fmt.Sprintf(". Readers go on with revision %s. %s%s; spec.rollout.activeRevision: %q shows it all the same", d.out.Active, look(r), lead, r.Name)
 		return s
 	case r.Verify.Failed():
 		return from(r.verdict(), what+", which is tried again")
@@ -216,7 +216,7 @@ func (d *decider) promoting(r *Revision) *Say {
 	case r.Promote.Failed():
 		s := from(r.Promote.Result, fmt.Sprintf("readers could not be moved from revision %s to %s", d.out.Active, r.Name))
 		if s.Reason == v1alpha1.ReasonReadersWouldBreak {
-			s.Message += ". To agree to it, set spec.rollout.allow: [BreakReaders]; readers go on with revision " + d.out.Active
+			s.Message += ". Readers go on with revision " + d.out.Active
 		}
 		return s
 	case r.Promote.Hindered != nil:

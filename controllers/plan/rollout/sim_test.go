@@ -63,6 +63,8 @@ type simDeployment struct {
 	paused  bool
 	// left is how many ticks it takes to catch up.
 	left int
+	// shown is what its projectors saw when they last looked.
+	shown *contract.Shown
 }
 
 type simJob struct {
@@ -103,10 +105,18 @@ type sim struct {
 	faults int
 	right  map[string]bool
 	last   Decision
+	// past is the book before the last switch, pastTick when that was, lost how many switches a failover has lost.
+	past           contract.RevisionFacts
+	pastTick, lost int
+	// unaware is true after that, until a Job has told: what serves may be taken down meanwhile, and comes back.
+	unaware bool
 	simReplays
 }
 
 const tickLength = 10 * time.Second
+
+// watchTicks is how often projectors look at what readers see.
+const watchTicks = 6
 
 func newSim(s spec) *sim {
 	return &sim{
@@ -135,10 +145,13 @@ func (s *sim) write(f func()) {
 
 // check holds what must hold after every step.
 func (s *sim) check() {
-	if s.deployments[s.book.Active] != nil {
-		s.running[s.book.Active] = true
-	} else if s.running[s.book.Active] && s.book.Active != "" {
-		s.bad = append(s.bad, fmt.Sprintf("tick %d: readers see %s, which has no projectors", s.tick, s.book.Active))
+	switch active := s.book.Active; {
+	case s.unaware:
+		clear(s.running)
+	case s.deployments[active] != nil:
+		s.running[active] = true
+	case s.running[active] && active != "":
+		s.bad = append(s.bad, fmt.Sprintf("tick %d: readers see %s, which has no projectors", s.tick, active))
 	}
 	s.checkReplays()
 	if s.book.Active != "" && s.book.Find(s.book.Active) == nil {
@@ -151,7 +164,8 @@ func (s *sim) input() (Input, []*batchv1.Job) {
 	for _, j := range s.jobs {
 		jobs = append(jobs, j.Job)
 	}
-	facts, keep, lost := s.facts(jobs)
+	told := s.told(jobs)
+	facts, keep, lost := told.Facts, told.Job, told.Lost
 	in := Input{
 		Now: s.now, Rollout: s.spec.rollout, Token: s.spec.token, LagTarget: time.Minute, Suspended: s.spec.suspended,
 		Incomplete: s.spec.incomplete, MayPrepare: true, MayWrite: true, Busy: actions.Busy(jobs), Ahead: s.ahead, Limit: 1, Connections: s.connections, Store: "reads", Facts: facts,
@@ -213,18 +227,22 @@ func (s *sim) input() (Input, []*batchv1.Job) {
 	return in, actions.Orphans(jobs, names, keep)
 }
 
-// facts are what Jobs told, unless it is known to be old.
-func (s *sim) facts(jobs []batchv1.Job) (*contract.RevisionFacts, string, string) {
-	facts, keep, lost := actions.Facts(jobs, nil)
-	if lost == "" {
+// told is what Jobs told, lost where it is known to be old.
+func (s *sim) told(jobs []batchv1.Job) actions.Told {
+	told := actions.Facts(jobs, nil)
+	if told.Lost == "" {
 		var revisions []Revision
 		for name, rec := range s.records {
-			revisions = append(revisions, Revision{Name: name, Asked: rec.asked})
+			r := Revision{Name: name, Asked: rec.asked}
+			if d := s.deployments[name]; d != nil {
+				r.Progress = s.progress(name, d)
+			}
+			revisions = append(revisions, r)
 		}
 		slices.SortFunc(revisions, func(a, b Revision) int { return strings.Compare(a.Name, b.Name) })
-		lost = Outdated(facts, keep, jobs, revisions)
+		told.Lost = Outdated(told, jobs, revisions)
 	}
-	return facts, keep, lost
+	return told
 }
 
 func (s *sim) inputs(a contract.Action, name, uid string, facts *contract.RevisionFacts, lost string) string {
@@ -237,7 +255,11 @@ func (s *sim) inputs(a contract.Action, name, uid string, facts *contract.Revisi
 		return resources.Digest(16, string(data), uid)
 	}
 	data, _ := json.Marshal(Switch(name, facts, s.spec.rollout))
-	return resources.Digest(16, string(data), uid)
+	inputs := resources.Digest(16, string(data), uid)
+	if a == contract.ActionPromote {
+		inputs = Again(inputs, name, facts, s.batch(), nil, s.now)
+	}
+	return inputs
 }
 
 func (s *sim) progress(name string, d *simDeployment) progress.Snapshot {
@@ -253,7 +275,7 @@ func (s *sim) progress(name string, d *simDeployment) progress.Snapshot {
 		p.Lag = int64(d.left) * 1000
 	}
 	return progress.Snapshot{
-		Heard: true, Fresh: true, Source: contract.Health{OK: true}, Store: contract.Health{OK: true},
+		Heard: true, Fresh: true, Source: contract.Health{OK: true}, Store: contract.Health{OK: true}, Shown: d.shown,
 		Expected: map[string]int32{"orders": 1}, Partitions: []progress.Partition{p},
 	}
 }
@@ -271,6 +293,9 @@ func (s *sim) pass() {
 	in, orphans := s.input()
 	d := Decide(in)
 	s.last, s.known = d, in.Facts != nil
+	if s.known && in.Facts.Active == s.book.Active && in.Facts.Sequence == s.book.Sequence {
+		s.unaware = false
+	}
 	for _, r := range d.Record {
 		if s.records[r.Contract.Revision] == nil {
 			s.write(func() {
@@ -309,7 +334,7 @@ func (s *sim) pass() {
 		i := slices.IndexFunc(in.Revisions, func(r Revision) bool { return r.Name == run.Revision })
 		if in.Revisions[i].Prepare.OK() && s.deployments[run.Revision] == nil {
 			s.write(func() {
-				s.deployments[run.Revision] = &simDeployment{s.now, false, s.build[in.Revisions[i].Contract.Models[0].Handlers[0].Add["total"]]}
+				s.deployments[run.Revision] = &simDeployment{created: s.now, left: s.build[in.Revisions[i].Contract.Models[0].Handlers[0].Add["total"]]}
 			})
 		}
 	}
@@ -363,8 +388,7 @@ func (s *sim) start(in Input, d Decision) {
 	}
 	s.checkVerified(d.Ask, uid)
 	s.checkStarts(d.Ask)
-	_, _, lost := s.facts(s.batch())
-	inputs := s.inputs(d.Ask.Action, r.Name, uid, in.Facts, lost)
+	inputs := s.inputs(d.Ask.Action, r.Name, uid, in.Facts, s.told(s.batch()).Lost)
 	name := fmt.Sprintf("%s-%s-%s-%d", d.Ask.Action, r.Name, inputs, create.Sequence)
 	if slices.ContainsFunc(s.jobs, func(j *simJob) bool { return j.Name == name }) {
 		return
@@ -465,6 +489,8 @@ func (s *sim) act(j *simJob) contract.Result {
 	case strings.HasSuffix(s.version(name), "-narrow") && !j.s.Allow.BreakReaders:
 		refuse("ReadersWouldBreak", false)
 	default:
+		s.past, s.pastTick = s.book, s.tick
+		s.past.Revisions = slices.Clone(s.book.Revisions)
 		s.effects[s.book.Sequence]++
 		s.book.Find(s.book.Active).LeftAt = s.now
 		s.book.Active, s.book.Sequence = name, s.book.Sequence+1
@@ -474,6 +500,19 @@ func (s *sim) act(j *simJob) contract.Result {
 	facts.Revisions = slices.Clone(s.book.Revisions)
 	r.Revisions = &facts
 	return r
+}
+
+// failover makes the database forget the last switch, if that is so new that it may not have reached a standby, and the
+// revision that readers saw before still serves.
+func (s *sim) failover() {
+	if s.past.Active == "" || s.tick-s.pastTick > 3 || s.book.Sequence != s.past.Sequence+1 || len(s.book.Revisions) != len(s.past.Revisions) ||
+		s.deployments[s.past.Active] == nil {
+		return
+	}
+	s.book, s.past = s.past, contract.RevisionFacts{}
+	delete(s.effects, s.book.Sequence)
+	s.lost++
+	s.unaware = true
 }
 
 // beyond tells whether a revision was to begin where the log has nothing.
@@ -517,8 +556,14 @@ func (s *sim) advance() {
 		}
 	}
 	for name, d := range s.deployments {
-		if d.left > 0 && !d.paused && s.book.Find(name) != nil {
+		if d.paused || s.book.Find(name) == nil {
+			continue
+		}
+		if d.left > 0 {
 			d.left--
+		}
+		if s.tick%watchTicks == 0 {
+			d.shown = &contract.Shown{Revision: s.book.Active, Sequence: s.book.Sequence, At: s.now}
 		}
 	}
 }

@@ -5,15 +5,16 @@ package postgres
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
-var _ stores.Sizer = (*Writer)(nil)
+var _ stores.Watcher = (*Writer)(nil)
 
-// Size implements stores.Sizer: the files of tables, indexes and long values (TOAST). It needs no right on them.
+// Size implements stores.Watcher: the files of tables, indexes and long values (TOAST). It needs no right on them.
 func (w *Writer) Size(ctx context.Context) (bytes int64, err error) {
 	names := make([]string, len(w.tables))
 	for i, t := range w.tables {
@@ -25,4 +26,16 @@ func (w *Writer) Size(ctx context.Context) (bytes int64, err error) {
 			w.cfg.Schema, names).Scan(&bytes)
 	})
 	return bytes, err
+}
+
+// Shown implements stores.Watcher.
+func (w *Writer) Shown(ctx context.Context) (revision string, sequence int64, err error) {
+	err = w.cfg.inTx(ctx, w.pool, pgx.ReadOnly, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, "SELECT coalesce(active_revision, ''), sequence FROM "+quote(w.cfg.BookkeepingSchema, "projections")+
+			" WHERE cluster = $1 AND namespace = $2 AND name = $3", w.who.Cluster, w.who.Namespace, w.who.Name).Scan(&revision, &sequence)
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", 0, nil
+	}
+	return revision, sequence, err
 }

@@ -7,6 +7,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -53,5 +54,31 @@ func TestSize(t *testing.T) {
 	defer cancel()
 	if _, err := own.Size(short); err == nil {
 		t.Error("a locked table was measured")
+	}
+}
+
+// TestShown: a Writer of any revision tells which one readers see.
+func TestShown(t *testing.T) {
+	b := second(nil)
+	s := newSwitching(t, b)
+	shown := func(c *contract.Contract) string {
+		t.Helper()
+		revision, sequence, err := s.writer(s.config(), c).Shown(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%s at %d", revision, sequence)
+	}
+	if got, want := shown(b), s.a.Revision+" at 1"; got != want {
+		t.Errorf("before the switch: %s, want %s", got, want)
+	}
+	s.promote(b.Revision)
+	if got, want := shown(s.a), b.Revision+" at 2"; got != want {
+		t.Errorf("after the switch: %s, want %s", got, want)
+	}
+	stranger := *s.a
+	stranger.Projection.Name = "unknown"
+	if got := shown(&stranger); got != " at 0" {
+		t.Errorf("of a projection that the bookkeeping does not know: %s", got)
 	}
 }
