@@ -350,7 +350,7 @@ func explain(err error, res *contract.Result) {
 	case errors.As(err, &env):
 		res.Reason, res.Message = env.Reason, env.Message
 	case errors.As(err, &reasoned):
-		res.Reason = reasoned.Reason()
+		res.Reason, res.Retryable = reasoned.Reason(), !sources.Permanent(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		res.Reason, res.Message = "Timeout", "nothing answered in time; it is tried again"
 	case errors.Is(err, context.Canceled):
