@@ -316,7 +316,7 @@ type requestError struct{ message string }
 func (e *requestError) Error() string { return e.message }
 
 // passing are the reasons of a *history.RefusedError that time may take away.
-var passing = []string{history.ReasonLogUnreadable, history.ReasonRevisionMoved, keyreplay.ReasonNotBuilt, keyreplay.ReasonNotCaughtUp, keyreplay.ReasonChaseLost}
+var passing = []string{history.ReasonLogUnreadable, history.ReasonRevisionMoved, keyreplay.ReasonNotBuilt, history.ReasonNotCaughtUp, keyreplay.ReasonChaseLost}
 
 // explain turns an error into what conditions show.
 func explain(err error, res *contract.Result) {

@@ -133,7 +133,7 @@ func hindered(err error) error {
 		return &unverified{reasonVerificationNotPossible, "spec." + invalid.Assertion.Path(), "it cannot be evaluated on this revision: " + invalid.Message}
 	case sources.Permanent(err):
 		return &unverified{reasonVerificationNotPossible, "spec.rollout.verify", sources.ReasonOf(err) + ": " + err.Error()}
-	case !errors.As(err, &refused) || refused.Code == history.ReasonLogUnreadable || refused.Code == history.ReasonRevisionMoved:
+	case !errors.As(err, &refused) || refused.Code == history.ReasonLogUnreadable || refused.Code == history.ReasonRevisionMoved || refused.Code == history.ReasonNotCaughtUp:
 		return err
 	case refused.Code == history.ReasonTooManyRows:
 		return &unverified{reasonVerificationNotPossible, "spec.rollout.verify.sample", refused.Error() + ": compare a sample, or raise spec.projector.resources.limits.memory"}

@@ -129,6 +129,7 @@ func TestHindered(t *testing.T) {
 		"an event refused":  {hindered(&history.RefusedError{Code: history.ReasonEventRefused, Message: "m"}), "VerificationNotPossible", false},
 		"too many rows":     {hindered(&history.RefusedError{Code: history.ReasonTooManyRows, Message: "m"}), "VerificationNotPossible", false},
 		"a silent log":      {hindered(&history.RefusedError{Code: history.ReasonLogUnreadable, Message: "m"}), "LogUnreadable", true},
+		"a compacted log":   {hindered(&history.RefusedError{Code: history.ReasonNotCaughtUp, Message: "m"}), "NotCaughtUp", true},
 		"a moved revision":  {hindered(&history.RefusedError{Code: history.ReasonRevisionMoved, Message: "m"}), "RevisionMoved", true},
 		"a corrupt batch":   {hindered(&sources.BadBatch{Kind: sources.ReasonCorruptBatch, Why: "w"}), "VerificationNotPossible", false},
 		"a broker away":     {hindered(&sources.Unreachable{Err: errors.New("gone")}), "Unreachable", true},
