@@ -150,7 +150,9 @@ func TestTheNextOneJudges(t *testing.T) {
 				time.Sleep(2 * time.Second)
 				change(w)
 				kill()
-				<-done
+				if err := <-done; !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
 				if got := outcome(t, w.build(func(cfg *bulk.Config) { cfg.Owner = "pod-2" })); got != "Topics" {
 					t.Errorf("outcome %s", got)
 				}
@@ -227,7 +229,9 @@ func TestStoreIsWholeAgain(t *testing.T) {
 			t.Error("it reads nothing for 6 minutes, and is alive")
 		}
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	})
 }
 

@@ -360,7 +360,7 @@ func (s *session) current(u *unit) bool {
 	return u.current()
 }
 
-// stops stops the partition where a unit says so, unless the unit has become void while it was evaluated. A stop of a
+// stops is stopLocked for what a unit says of its partition, unless the unit has become void while it was evaluated. A stop of a
 // partition that nobody claims would stay: it is what keeps it from being claimed again.
 func (s *session) stops(u *unit) {
 	s.mu.Lock()
