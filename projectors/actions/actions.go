@@ -316,7 +316,7 @@ type requestError struct{ message string }
 func (e *requestError) Error() string { return e.message }
 
 // passing are the reasons of a *history.RefusedError that time may take away.
-var passing = []string{history.ReasonLogUnreadable, history.ReasonRevisionMoved, keyreplay.ReasonNotBuilt, keyreplay.ReasonNotCaughtUp, keyreplay.ReasonChaseLost}
+var passing = []string{history.ReasonLogUnreadable, history.ReasonRevisionMoved, keyreplay.ReasonNotBuilt, history.ReasonNotCaughtUp, keyreplay.ReasonChaseLost}
 
 // explain turns an error into what conditions show.
 func explain(err error, res *contract.Result) {
@@ -350,7 +350,7 @@ func explain(err error, res *contract.Result) {
 	case errors.As(err, &env):
 		res.Reason, res.Message = env.Reason, env.Message
 	case errors.As(err, &reasoned):
-		res.Reason = reasoned.Reason()
+		res.Reason, res.Retryable = reasoned.Reason(), !sources.Permanent(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		res.Reason, res.Message = "Timeout", "nothing answered in time; it is tried again"
 	case errors.Is(err, context.Canceled):

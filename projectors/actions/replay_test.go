@@ -13,7 +13,9 @@ import (
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
+	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/history/historytest"
+	"github.com/projectionist-dev/projectionist/projectors/sources"
 )
 
 // What a replay did, or why it did nothing, is in the result, and no value is.
@@ -53,6 +55,23 @@ func TestReplayKeys(t *testing.T) {
 			t.Errorf("%+v", res)
 		}
 	}
+	// What a broker says for good is not asked again, and what it says for now is.
+	for err, retry := range map[sources.Error]bool{
+		&sources.BadBatch{Kind: sources.ReasonUnsupportedCodec, Why: "w"}: false,
+		&sources.LogTruncated{Asked: 5}:                                   false,
+		&sources.AuthorizationFailed{Resource: "r", Needs: "READ"}:        true,
+	} {
+		w.Broker.SetFault(func(op string, _ event.TopicPartition) error {
+			if op == map[bool]string{true: "Describe", false: "Fetch"}[retry] {
+				return err
+			}
+			return nil
+		})
+		if res := do(contract.KeyReplay{Model: "order", Keys: keys}); res.OK || res.Reason != err.Reason() || res.Retryable != retry {
+			t.Errorf("%+v", res)
+		}
+	}
+	w.Broker.SetFault(nil)
 	w.Broker.DeleteRecords(historytest.Partition(0), 1)
 	if res := do(contract.KeyReplay{Model: "order", Keys: keys}); res.OK || res.Reason != "HistoryMissing" || res.Retryable || strings.HasPrefix(res.Message, "HistoryMissing") {
 		t.Errorf("%+v", res)

@@ -122,13 +122,18 @@ func roomForRows() uint64 {
 // hindered tells what waiting may mend from what it does not.
 func hindered(err error) error {
 	var (
-		refused *history.RefusedError
-		invalid *verify.InvalidAssertionError
+		refused    *history.RefusedError
+		invalid    *verify.InvalidAssertionError
+		unreadable *stores.UnreadableRowError
 	)
 	switch {
+	case errors.As(err, &unreadable):
+		return &unverified{reasonVerificationFailed, "", unreadable.Error()}
 	case errors.As(err, &invalid):
 		return &unverified{reasonVerificationNotPossible, "spec." + invalid.Assertion.Path(), "it cannot be evaluated on this revision: " + invalid.Message}
-	case !errors.As(err, &refused) || refused.Code == history.ReasonLogUnreadable || refused.Code == history.ReasonRevisionMoved:
+	case sources.Permanent(err):
+		return &unverified{reasonVerificationNotPossible, "spec.rollout.verify", sources.ReasonOf(err) + ": " + err.Error()}
+	case !errors.As(err, &refused) || refused.Code == history.ReasonLogUnreadable || refused.Code == history.ReasonRevisionMoved || refused.Code == history.ReasonNotCaughtUp:
 		return err
 	case refused.Code == history.ReasonTooManyRows:
 		return &unverified{reasonVerificationNotPossible, "spec.rollout.verify.sample", refused.Error() + ": compare a sample, or raise spec.projector.resources.limits.memory"}

@@ -17,6 +17,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/handlers"
 	"github.com/projectionist-dev/projectionist/projectors/history"
+	"github.com/projectionist-dev/projectionist/projectors/sources"
 	sourcememory "github.com/projectionist-dev/projectionist/projectors/sources/memory"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 	"github.com/projectionist-dev/projectionist/projectors/stores/memory"
@@ -128,7 +129,11 @@ func TestHindered(t *testing.T) {
 		"an event refused":  {hindered(&history.RefusedError{Code: history.ReasonEventRefused, Message: "m"}), "VerificationNotPossible", false},
 		"too many rows":     {hindered(&history.RefusedError{Code: history.ReasonTooManyRows, Message: "m"}), "VerificationNotPossible", false},
 		"a silent log":      {hindered(&history.RefusedError{Code: history.ReasonLogUnreadable, Message: "m"}), "LogUnreadable", true},
+		"a compacted log":   {hindered(&history.RefusedError{Code: history.ReasonNotCaughtUp, Message: "m"}), "NotCaughtUp", true},
 		"a moved revision":  {hindered(&history.RefusedError{Code: history.ReasonRevisionMoved, Message: "m"}), "RevisionMoved", true},
+		"a corrupt batch":   {hindered(&sources.BadBatch{Kind: sources.ReasonCorruptBatch, Why: "w"}), "VerificationNotPossible", false},
+		"a broker away":     {hindered(&sources.Unreachable{Err: errors.New("gone")}), "Unreachable", true},
+		"an unreadable row": {hindered(fmt.Errorf("read: %w", &stores.UnreadableRowError{Table: "t", Column: "c", Err: errors.New("w")})), "VerificationFailed", false},
 		"a store away":      {hindered(&stores.EnvironmentError{Reason: "Unreachable", Message: "m"}), "Unreachable", true},
 		"the deadline":      {cause(over, context.DeadlineExceeded), "VerificationNotPossible", false},
 		"told to stop":      {cause(t.Context(), context.Canceled), "Interrupted", true},

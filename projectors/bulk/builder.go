@@ -180,12 +180,10 @@ func (b *Builder) try(ctx context.Context) error {
 	if !stores.MayBuild(claims) {
 		return unfitf(outcomeBegun, "%v", stores.ErrBuilt)
 	}
-	w := newWork(b, claims, infos)
-	if err := w.sample(ctx); err != nil {
-		return err
-	}
-	if todo := w.remaining(); todo < b.cfg.MinEvents {
-		return unfitf(outcomeShortLog, "%d events are less than %d, from which on it is worth while", todo, b.cfg.MinEvents)
+	if !stores.Building(claims) {
+		if err := b.judge(ctx, claims, infos); err != nil {
+			return err
+		}
 	}
 	build, err := capable.StartBuild(ctx, b.cfg.Owner)
 	switch {
@@ -198,10 +196,35 @@ func (b *Builder) try(ctx context.Context) error {
 		return err
 	}
 	defer build.Close()
-	w = newWork(b, build.Claims(), infos)
+	w := newWork(b, build.Claims(), infos)
 	err = w.run(ctx, build)
 	if errors.As(err, new(*unfit)) {
 		b.abandon(ctx, build)
+	}
+	return err
+}
+
+// judge says what of the log speaks against a build that nobody has begun. Once somebody has, the log is for the holder of
+// the right to judge: what has grown or was removed since does not matter to one who has read what was there before, and a
+// process that went on to apply events would end hours of reading.
+func (b *Builder) judge(ctx context.Context, claims []stores.Claim, infos map[string]sources.TopicInfo) error {
+	w := newWork(b, claims, infos)
+	err := w.sample(ctx)
+	if todo := w.remaining(); err == nil && todo < b.cfg.MinEvents {
+		err = unfitf(outcomeShortLog, "%d events are less than %d, from which on it is worth while", todo, b.cfg.MinEvents)
+	}
+	if !errors.As(err, new(*unfit)) {
+		return err
+	}
+	// Another process may have looked at the log earlier, and have begun. One that begins after this look has read
+	// for seconds only when the projectors' claims end it.
+	now, failed := b.cfg.Writer.Peek(ctx)
+	switch {
+	case failed != nil:
+		b.storeFailed(ctx, failed)
+		return failed
+	case stores.Building(now):
+		return stores.ErrBuilding
 	}
 	return err
 }

@@ -141,7 +141,9 @@ func (w *work) run(ctx context.Context, build stores.Build) error {
 	}()
 	w.setPhase(contract.BuildReading)
 	if err := w.retry(ctx, w.storeFailed, func() (err error) {
-		w.barriers, err = w.cfg.Writer.Barriers(ctx)
+		if w.barriers, err = w.cfg.Writer.Barriers(ctx); err == nil {
+			w.storeOK()
+		}
 		return err
 	}); err != nil {
 		return err

@@ -23,7 +23,10 @@ func (w *work) write(ctx context.Context, build stores.Build) error {
 	err := w.retry(ctx, w.storeFailed, func() error {
 		w.setPhase(contract.BuildWriting)
 		rows = 0
-		err := build.Write(ctx, advances, w.fill(ctx, &rows), func() { w.setPhase(contract.BuildIndexing) })
+		err := build.Write(ctx, advances, w.fill(ctx, &rows), func() {
+			w.storeOK()
+			w.setPhase(contract.BuildIndexing)
+		})
 		var data *stores.DataError
 		switch {
 		case errors.As(err, new(*stores.FencedError)):
@@ -31,6 +34,9 @@ func (w *work) write(ctx context.Context, build stores.Build) error {
 		case errors.As(err, &data):
 			return unfitf(outcomeEventRefused, "the store refuses a row: %v", data)
 		case err != nil && !stores.Transient(err):
+			if ctx.Err() == nil && !errors.As(err, new(*unfit)) {
+				w.cfg.Logger.Error("the rows cannot be written, the log is read anew", "error", err.Error())
+			}
 			return &final{err}
 		}
 		return err
@@ -66,10 +72,18 @@ func (w *work) fill(ctx context.Context, written *int64) stores.Fill {
 			}
 		}
 	}
-	return func(load func(int, iter.Seq2[[]value.Value, error]) error) error {
+	return func(into func(int, iter.Seq2[[]value.Value, error]) error) error {
+		w.storeOK() // it asks for rows
+		load := func(model int, rows iter.Seq2[[]value.Value, error]) error {
+			err := into(model, counted(rows))
+			if err == nil {
+				w.storeOK()
+			}
+			return err
+		}
 		b := w.buckets
 		for m := range b.models {
-			if err := load(m, counted(b.inMemory(m))); err != nil {
+			if err := load(m, b.inMemory(m)); err != nil {
 				return err
 			}
 		}
@@ -83,7 +97,7 @@ func (w *work) fill(ctx context.Context, written *int64) stores.Fill {
 				return err
 			}
 			for m := range b.models {
-				if err := load(m, counted(rowsOf(batch, m))); err != nil {
+				if err := load(m, rowsOf(batch, m)); err != nil {
 					return err
 				}
 			}

@@ -31,9 +31,7 @@ func (s *session) evaluate(ctx context.Context, in <-chan *unit) {
 		switch {
 		case u.stop != nil:
 			halted[u.p] = u.serial + 1
-			s.mu.Lock()
-			s.stopLocked(u.p, u.stop)
-			s.mu.Unlock()
+			s.stops(u)
 		case u.wait != nil:
 			halted[u.p] = u.serial + 1
 			s.waits(u)

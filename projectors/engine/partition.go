@@ -41,6 +41,8 @@ type partition struct {
 	// serial changes whenever what is in flight becomes void (lost or stopped),
 	// so that units of before are told apart.
 	serial int
+	// asked is the serial of when more was last asked for.
+	asked int
 	// fetchNext is the position to fetch; at or past claim.Next.
 	fetchNext   int64
 	leaderEpoch int32
@@ -118,3 +120,6 @@ type unit struct {
 	wait     *codecs.UnavailableError
 	stagedAt time.Time
 }
+
+// current is session.current; the session's mutex is held.
+func (u *unit) current() bool { return u.p.claimed && u.p.serial == u.serial }

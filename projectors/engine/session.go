@@ -261,6 +261,7 @@ func (s *session) fetchPositions() []sources.Position {
 			return nil
 		}
 		if p.fetchable() {
+			p.asked = p.serial
 			out = append(out, p.position())
 		}
 	}
@@ -273,9 +274,12 @@ func (s *session) fetchFailed(tp event.TopicPartition, err error) bool {
 	s.mu.Lock()
 	p := s.parts[tp]
 	if sources.Permanent(err) {
-		s.stopLocked(p, &contract.Stop{
-			Position: contract.OffsetPosition(p.fetchNext), Reason: sources.ReasonOf(err), Message: err.Error(),
-		})
+		// A partition that was lost since then is asked again, by whoever has it.
+		if p.claimed && p.serial == p.asked {
+			s.stopLocked(p, &contract.Stop{
+				Position: contract.OffsetPosition(p.fetchNext), Reason: sources.ReasonOf(err), Message: err.Error(),
+			})
+		}
 		s.mu.Unlock()
 		return true
 	}
@@ -353,7 +357,17 @@ func (s *session) wakeFetcher() {
 func (s *session) current(u *unit) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return u.p.claimed && u.p.serial == u.serial
+	return u.current()
+}
+
+// stops is stopLocked for what a unit says of its partition, unless the unit has become void while it was evaluated. A stop of a
+// partition that nobody claims would stay: it is what keeps it from being claimed again.
+func (s *session) stops(u *unit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u.current() {
+		s.stopLocked(u.p, u.stop)
+	}
 }
 
 // stopLocked stops a partition for good: nothing after is fetched. What is

@@ -58,6 +58,9 @@ type Batch struct {
 	// Both are set on every batch and Next >= First.
 	First, Next int64
 	Records     []Record
+	// Compacted tells that there are positions from First up to Next whose records compaction has removed: positions that
+	// hold none, and are not what a transaction leaves. A record of the same key came later then.
+	Compacted bool
 	// LeaderEpoch is the epoch of the last record batch read, -1 if unknown.
 	LeaderEpoch int32
 	// Bytes is the size of keys, values and headers, for budgets.

@@ -24,8 +24,10 @@ type Reader struct {
 	progress func(read, of int64)
 	at       map[event.TopicPartition]sources.Position
 	begin    map[event.TopicPartition]int64
-	gaps     map[event.TopicPartition]bool
-	events   int64
+	// holes are the positions behind the last ones that compaction has emptied, known those of them behind which ends
+	// were asked for, and ends what they were.
+	holes, known, ends map[event.TopicPartition]int64
+	events             int64
 }
 
 // NewReader makes a Reader that asks a log that gives nothing again for patience; 0 is a minute. progress, if not nil,
@@ -35,7 +37,7 @@ func NewReader(log sources.Log, patience time.Duration, progress func(read, of i
 		patience = time.Minute
 	}
 	return &Reader{log: log, patience: patience, progress: progress, at: map[event.TopicPartition]sources.Position{},
-		begin: map[event.TopicPartition]int64{}, gaps: map[event.TopicPartition]bool{}}
+		begin: map[event.TopicPartition]int64{}, holes: map[event.TopicPartition]int64{}, known: map[event.TopicPartition]int64{}, ends: map[event.TopicPartition]int64{}}
 }
 
 // Events counts the records that were given.
@@ -44,9 +46,53 @@ func (r *Reader) Events() int64 { return r.events }
 // At is the position up to which a partition was given.
 func (r *Reader) At(tp event.TopicPartition) int64 { return r.at[tp].Offset }
 
-// Gap tells whether positions of a partition held no record: what transactions leave, and compaction, after which
-// the state before the log's end cannot be told from the log.
-func (r *Reader) Gap(tp event.TopicPartition) bool { return r.gaps[tp] }
+// Compaction removes an event since it has found a later one of its message key. A state of before that later one cannot be
+// told from the log any more; it lies before the end of the log as it was at any time after the hole was read.
+
+// Settled tells whether compaction has left no hole in what was read since Settle was last called.
+func (r *Reader) Settled() bool { return len(r.unsettled()) == 0 }
+
+func (r *Reader) unsettled() (out []event.TopicPartition) {
+	for tp, hole := range r.holes {
+		if hole > r.known[tp] {
+			out = append(out, tp)
+		}
+	}
+	return out
+}
+
+// Settle asks for the ends of the log behind the holes that were read. It fails as To does.
+func (r *Reader) Settle(ctx context.Context) error {
+	tps := r.unsettled()
+	if len(tps) == 0 {
+		return nil
+	}
+	quiet := r.newPatience()
+	for {
+		bounds, err := r.log.Bounds(ctx, tps...)
+		if err == nil {
+			for _, tp := range tps {
+				r.known[tp], r.ends[tp] = r.holes[tp], bounds[tp].End
+			}
+			return nil
+		}
+		if err := quiet.after(ctx, err, false); err != nil {
+			return err
+		}
+	}
+}
+
+// Told fails, with ReasonNotCaughtUp, where claims are before an end that Settle has found: what a row was there, the log
+// cannot tell.
+func (r *Reader) Told(claims []stores.Claim) error {
+	for _, c := range claims {
+		if end := r.ends[c.TopicPartition]; c.Next < end {
+			return Refused(ReasonNotCaughtUp, "compaction has removed events of %s, and its projector is at %d, %d before the end: "+
+				"what a row was there cannot be told from the log. Let the projector catch up first", c.TopicPartition, c.Next, end-c.Next)
+		}
+	}
+	return nil
+}
 
 // To reads on, and gives each record before the claims' positions to each, which may fail with
 // *codecs.UnavailableError to be asked again. Partitions behind a barrier wait for those before it, as in a projector
@@ -129,12 +175,16 @@ func (r *Reader) take(ctx context.Context, b *event.Batch, limit int64, each fun
 			}
 		}
 		r.events++
-		r.gaps[b.TopicPartition] = r.gaps[b.TopicPartition] || rec.Offset > at.Offset
+		if b.Compacted && rec.Offset > at.Offset {
+			r.holes[b.TopicPartition] = rec.Offset
+		}
 		at.Offset = rec.Offset + 1
 		r.at[b.TopicPartition] = at
 	}
 	end := min(b.Next, limit)
-	r.gaps[b.TopicPartition] = r.gaps[b.TopicPartition] || end > at.Offset
+	if b.Compacted && end > at.Offset {
+		r.holes[b.TopicPartition] = end
+	}
 	at.Offset, at.LeaderEpoch = end, b.LeaderEpoch
 	if b.Next > limit {
 		at.LeaderEpoch = -1 // it may be that of a batch beyond

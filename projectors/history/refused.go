@@ -44,6 +44,8 @@ const (
 	ReasonTooManyRows = "TooManyRows"
 	// ReasonLogUnreadable says that the log gave nothing for too long.
 	ReasonLogUnreadable = "LogUnreadable"
+	// ReasonNotCaughtUp says that the projector did not reach the end of a log of which compaction has removed events.
+	ReasonNotCaughtUp = "NotCaughtUp"
 	// ReasonRevisionMoved says that the revision's positions fell while the log was read.
 	ReasonRevisionMoved = "RevisionMoved"
 )

@@ -49,8 +49,6 @@ const (
 	ReasonTooManyKeys = "TooManyKeys"
 	// ReasonNotBuilt says that the revision has no rows yet: no projector has begun, or it is being built in bulk.
 	ReasonNotBuilt = "NotBuilt"
-	// ReasonNotCaughtUp says that the projector did not reach the end of a log of which events may be missing.
-	ReasonNotCaughtUp = "NotCaughtUp"
 	// ReasonChaseLost says that the projector applied events as fast as they were folded.
 	ReasonChaseLost = "ChaseLost"
 )

@@ -120,47 +120,6 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestGaps: where compaction may have taken events, of which a later one is not applied yet, the row cannot be told:
-// the replay waits for the projector, and says so when that stands still.
-func TestGaps(t *testing.T) {
-	w := filled(t, 40)
-	tp := historytest.Partition(0)
-	w.Broker.Skip(tp, 1)
-	w.append(historytest.Order("line", 0))
-	behind := w.all[tp][len(w.all[tp])-1]
-	claim := w.Claims[tp]
-	// Past the gap, and before the event behind it.
-	if err := w.Writer.Commit(t.Context(), stores.Commit{Advances: []stores.Advance{{Claim: claim, Next: behind.Offset}}}); err != nil {
-		t.Fatal(err)
-	}
-	claim.Next = behind.Offset
-	w.Claims[tp] = claim
-	key := keyOf(w, 0)
-	w.put(0, key.Values, nil)
-	o := w.options(key)
-	o.Patience = 1
-	if _, err := keyreplay.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "NotCaughtUp: orders/0 has positions without events") {
-		t.Fatal(err)
-	}
-	w.asShadow(t)
-	o.Patience = time.Minute
-	looks := 0
-	w.moving(&o, func(where string) {
-		if looks++; where == "look" && looks > 10 {
-			w.step(tp)
-		}
-	})
-	done, err := keyreplay.Run(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.taken(o.Keys, done.At)
-	w.asShadow(t)
-	if done.At[0].Next != behind.Offset+1 {
-		t.Errorf("replaced at %+v", done.At)
-	}
-}
-
 // TestFaultsPass: what keeps the store or the log for a while ends no replay, nor does an answer that is lost.
 func TestFaultsPass(t *testing.T) {
 	away := &stores.EnvironmentError{Reason: stores.ReasonUnreachable, Message: "gone"}

@@ -30,9 +30,8 @@ type run struct {
 	reader *history.Reader
 	// wanted holds the keys that are folded, by model and naive.Key.
 	wanted []map[string]bool
-	// claims are those of the last look, floor the ends that the positions must have reached, by partitions with gaps.
+	// claims are those of the last look.
 	claims        []stores.Claim
-	floor         map[event.TopicPartition]int64
 	tries         int
 	effects, kept []fold.Effect
 }
@@ -61,29 +60,15 @@ func (r *run) fromTheBeginning(ctx context.Context) error {
 	if err := history.Check(ctx, r.Log, r.Contract, claims); err != nil {
 		return err
 	}
+	return r.to(ctx, claims, barriers)
+}
+
+// to folds up to positions, and notes what of it cannot be told before an end.
+func (r *run) to(ctx context.Context, claims []stores.Claim, barriers []stores.Barrier) error {
 	if err := r.reader.To(ctx, claims, barriers, r.event); err != nil {
 		return err
 	}
-	var gaps []event.TopicPartition
-	for _, c := range claims {
-		if r.reader.Gap(c.TopicPartition) {
-			gaps = append(gaps, c.TopicPartition)
-		}
-	}
-	if len(gaps) == 0 {
-		return nil
-	}
-	// An event before F may be missing, since compaction has found a later one of its message key: which is before the
-	// end of now. At that end the fold knows it.
-	bounds, err := r.Log.Bounds(ctx, gaps...)
-	if err != nil {
-		return err
-	}
-	r.floor = map[event.TopicPartition]int64{}
-	for tp, b := range bounds {
-		r.floor[tp] = b.End
-	}
-	return nil
+	return r.reader.Settle(ctx)
 }
 
 // look reads the positions.
@@ -155,9 +140,9 @@ func (r *run) chase(ctx context.Context) (*Result, error) {
 	for {
 		claims, barriers, err := r.look(ctx)
 		if err == nil {
-			err = r.reader.To(ctx, claims, barriers, r.event)
+			err = r.to(ctx, claims, barriers)
 		}
-		if err == nil && r.short(claims) == nil {
+		if err == nil && r.reader.Told(claims) == nil {
 			var out *Result
 			if out, err = r.replace(ctx); err == nil {
 				return out, nil
@@ -169,7 +154,7 @@ func (r *run) chase(ctx context.Context) (*Result, error) {
 		case err == nil:
 			// The projector has to reach an end first.
 			if time.Now().After(impatient) {
-				return nil, r.short(claims)
+				return nil, r.reader.Told(claims)
 			}
 		case errors.Is(err, errBehind), errors.Is(err, stores.ErrHeldTooLong):
 			if out := r.outrun(began); out != nil {
@@ -212,17 +197,6 @@ func (r *run) outrun(began time.Time) error {
 		"replay the keys when it has caught up", r.ChaseLimit)
 }
 
-// short says which position has not reached its floor; nil is none.
-func (r *run) short(claims []stores.Claim) error {
-	for _, c := range claims {
-		if end := r.floor[c.TopicPartition]; c.Next < end {
-			return history.Refused(ReasonNotCaughtUp, "%s has positions without events, as transactions and compaction leave them, and its projector is at %d, %d before the end: "+
-				"what a row was there cannot be told from a log that may be compacted. Let the projector catch up first", c.TopicPartition, c.Next, end-c.Next)
-		}
-	}
-	return nil
-}
-
 // replace folds the rest while the projector waits, and swaps the rows.
 func (r *run) replace(ctx context.Context) (*Result, error) {
 	r.tries++
@@ -232,11 +206,14 @@ func (r *run) replace(ctx context.Context) (*Result, error) {
 			if err := r.checked(claims); err != nil {
 				return nil, err
 			}
-			if r.gap(claims) > r.MaxGap || r.short(claims) != nil {
+			if r.gap(claims) > r.MaxGap || r.reader.Told(claims) != nil {
 				return nil, errBehind
 			}
 			if err := r.reader.To(ctx, claims, barriers, r.event); err != nil {
 				return nil, fmt.Errorf("while the projector waited: %w", err)
+			}
+			if !r.reader.Settled() {
+				return nil, errBehind // whose end is asked for while nobody waits
 			}
 			return r.rows(), nil
 		},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/projectionist-dev/projectionist/contract/value"
@@ -60,6 +61,11 @@ const buildMark = " (building)"
 
 // BuildOwner is how the claims of a build name their owner.
 func BuildOwner(owner string) string { return owner + buildMark }
+
+// Building tells whether a process builds the revision, or did and has not come to the end.
+func Building(claims []Claim) bool {
+	return slices.ContainsFunc(claims, func(c Claim) bool { return strings.HasSuffix(c.Owner, buildMark) })
+}
 
 // MayBuild tells whether the claims leave a build possible: each was never
 // made, or made for a build, which then has not come to its end.

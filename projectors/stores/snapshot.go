@@ -24,6 +24,7 @@ type Snapshotter interface {
 }
 
 // Visit is what a Snapshot calls, on the caller's goroutine. An error of Begin or Row ends the snapshot and is its error.
+// A wanted row that cannot be read ends it with *UnreadableRowError, and so may a key.
 type Visit struct {
 	// Begin comes first. The claims are those of all partitions, in order; barriers are as Writer.Barriers gives them.
 	Begin func(claims []Claim, barriers []Barrier) error
@@ -33,6 +34,19 @@ type Visit struct {
 	// contract, rows in no order. Tombstones are among them. The row is the callee's to keep.
 	Row func(model int, row []value.Value) error
 }
+
+// UnreadableRowError says that a table has a row that holds what no projector writes, such as NaN in a decimal column.
+type UnreadableRowError struct {
+	Table, Column string
+	// Err is why it cannot be read. It carries no value.
+	Err error
+}
+
+func (e *UnreadableRowError) Error() string {
+	return fmt.Sprintf("table %q has a row whose column %q holds what no projector writes: %v", e.Table, e.Column, e.Err)
+}
+
+func (e *UnreadableRowError) Unwrap() error { return e.Err }
 
 // UnknownProjectionError says that a store has no revision of a projection.
 type UnknownProjectionError struct {

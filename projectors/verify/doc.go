@@ -14,7 +14,8 @@
 //     at these positions, no event before or after. A projector that writes meanwhile is no difference.
 //   - It writes nothing, takes no claim, joins no consumer group, and holds no snapshot while it reads the log.
 //   - What cannot be answered is refused with the reason, never guessed: a log without its beginning, a topic that was
-//     made anew, a barrier of growth that the positions contradict, an event that the handlers refuse.
+//     made anew, a barrier of growth that the positions contradict, an event that the handlers refuse, a row that
+//     differs where compaction has removed events and the projector is not at the end.
 //   - What is left out is named: columns of models with order: Arrival that depend on arrival, and columns with a type
 //     of the database's own, which may write a value in another form.
 //   - Rows in memory are bounded (Law 10): Options.MaxRows and MaxBytes, and a sample holds its share alone.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"runtime/metrics"
 	"slices"
+	"time"
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
@@ -231,14 +232,67 @@ func (r *run) suspect() bool {
 	return found
 }
 
-// lookAgain takes the second snapshot, folds on to it, and compares row by row.
+// pause is between two looks at a projector that is waited for.
+const pause = 100 * time.Millisecond
+
+// lookAgain takes the second snapshot, folds on to it, and compares row by row. Where the log was compacted, the snapshot
+// is taken anew until the projector has come to an end of the log behind all that is missing: before that, a row differs
+// from the log although it is right. Rows that differ while the projector stands still before such an end are refused.
 func (r *run) lookAgain(ctx context.Context) error {
 	r.prune()
+	for impatient := time.Now().Add(r.Patience); ; {
+		if err := r.reader.Settle(ctx); err != nil {
+			return err
+		}
+		last := time.Now().After(impatient)
+		table, err := r.tableAgain(ctx, !last)
+		if err == nil {
+			err = r.foldTo(ctx, r.again, r.barriers)
+		}
+		var early *history.RefusedError
+		switch {
+		case errors.As(err, &early) && early.Code == history.ReasonNotCaughtUp:
+		case err != nil:
+			return err
+		case last || r.reader.Settled():
+			return r.compareAll(ctx, table)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// compareAll compares the rows of all models as of the second snapshot.
+func (r *run) compareAll(ctx context.Context, table *naive.State) error {
+	differing := int64(0)
+	for m := range r.models {
+		if p := &r.plans[m]; !p.out {
+			r.compare(p, &r.models[m], maps.Collect(r.state.All(m)), maps.Collect(table.All(m)), &r.wanted[m])
+			differing += p.Differing()
+		}
+	}
+	if differing == 0 {
+		return nil
+	}
+	if err := r.reader.Settle(ctx); err != nil {
+		return err
+	}
+	return r.reader.Told(r.again)
+}
+
+// tableAgain reads the rows of the wanted buckets; told is whether it is to fail with ReasonNotCaughtUp where the log cannot tell what they should be.
+func (r *run) tableAgain(ctx context.Context, told bool) (*naive.State, error) {
 	table := naive.New(r.models)
 	held := 0
 	err := r.Store.Snapshot(ctx, r.Contract, stores.Visit{
 		Begin: func(claims []stores.Claim, barriers []stores.Barrier) error {
 			r.again, r.barriers = claims, barriers
+			if told {
+				return r.reader.Told(claims)
+			}
 			return nil
 		},
 		Want: r.wants,
@@ -251,21 +305,10 @@ func (r *run) lookAgain(ctx context.Context) error {
 			return nil
 		},
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = history.Moved(r.Contract, r.claims, r.again)
 	}
-	if err := history.Moved(r.Contract, r.claims, r.again); err != nil {
-		return err
-	}
-	if err := r.foldTo(ctx, r.again, r.barriers); err != nil {
-		return err
-	}
-	for m := range r.models {
-		if p := &r.plans[m]; !p.out {
-			r.compare(p, &r.models[m], maps.Collect(r.state.All(m)), maps.Collect(table.All(m)), &r.wanted[m])
-		}
-	}
-	return nil
+	return table, err
 }
 
 // prune forgets the rows of buckets that are equal.

@@ -40,7 +40,8 @@ type Options struct {
 	// MaxRows bounds the rows in memory, MaxBytes the memory that is in use; 0 is no bound.
 	MaxRows  int
 	MaxBytes uint64
-	// Patience is for how long a log that gives nothing is asked again; 0 is a minute.
+	// Patience is for how long a log that gives nothing is asked again, and a projector is waited for that has to apply
+	// what compaction has left; 0 is a minute.
 	Patience time.Duration
 	// Progress, if set, hears how many positions of the log were read, and of how many.
 	Progress func(read, of int64)
@@ -133,6 +134,9 @@ type Difference struct {
 func Run(ctx context.Context, o Options) (*Result, error) {
 	if o.Sample <= 0 || o.Sample > Buckets {
 		o.Sample = Buckets
+	}
+	if o.Patience <= 0 {
+		o.Patience = time.Minute
 	}
 	r := newRun(o)
 	var err error

@@ -243,6 +243,24 @@ func (w *World) Fill(n int) {
 	}
 }
 
+// Profiles is a projection of a compacted topic: a row per key, which each event replaces.
+func Profiles() *contract.Contract {
+	return &contract.Contract{
+		Version: contract.Version, Projection: contract.Identity{Cluster: "test", Namespace: "shop", Name: "profiles"},
+		Revision: "cccccccccc", DataHash: "1:cccccccccc00",
+		Topics: []contract.Topic{{Name: "orders", BrokerTopic: "orders", Format: "JSON", KeyedBy: "event.id"}},
+		Models: []contract.Model{{
+			Name: "profile", Key: []string{"id"}, Columns: []contract.Column{{Name: "id", Type: "text"}, {Name: "n", Type: "int64"}},
+			Handlers: []contract.Handler{{Name: "set", Topic: "orders", OnAbsent: "Create", Key: map[string]string{"id": "event.id"}, Set: map[string]string{"n": "event.n"}}},
+		}},
+	}
+}
+
+// Profile is an event of Profiles.
+func Profile(id string, n int) event.Record {
+	return event.Record{Key: []byte(id), Value: fmt.Appendf(nil, `{"id": %q, "n": %d}`, id, n)}
+}
+
 // KindOf mixes the kinds of events, by their number.
 func KindOf(i int) string {
 	switch {

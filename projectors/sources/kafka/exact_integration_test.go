@@ -145,6 +145,9 @@ func TestRealAbortedTransactions(t *testing.T) {
 	if n := len(r.Records[at("orders", 0)]) + len(r.Records[at("orders", 1)]); n != committed {
 		t.Fatalf("%d records, %d were committed", n, committed)
 	}
+	if r.Compacted[at("orders", 0)] || r.Compacted[at("orders", 1)] {
+		t.Error("what transactions leave is no compaction")
+	}
 	t.Logf("%d committed records, each as the reference shows it", committed)
 }
 
@@ -250,6 +253,9 @@ func TestRealCompactedTopic(t *testing.T) {
 	r := compare(t, h, tp)
 	// From every kind of offset, those that compaction took included.
 	all, end := r.Records[tp], r.Positions[tp].Offset
+	if !r.Compacted[tp] {
+		t.Error("the broker has cleaned the topic, and no batch says so")
+	}
 	for from := int64(0); from < end; from += max(end/50, 1) {
 		again := sourcetest.NewReader(r.Log, tp)
 		again.Positions[tp].Offset = from

@@ -429,7 +429,7 @@ func (c *call) decode(tp event.TopicPartition, pos sources.Position, f *flight, 
 		epoch = pos.LeaderEpoch
 	}
 	b := event.Batch{
-		TopicPartition: tp, First: pos.Offset, Next: set.Next, Records: set.Records, LeaderEpoch: epoch,
+		TopicPartition: tp, First: pos.Offset, Next: set.Next, Records: set.Records, Compacted: set.Compacted, LeaderEpoch: epoch,
 		Bytes: set.Bytes, End: a.lastStable, HighWatermark: a.highWatermark,
 	}
 	buf := f.buf

@@ -38,6 +38,7 @@ type partition struct {
 	earliest, next int64
 	stable         int64 // -1 when nothing is open
 	records        []event.Record
+	compacted      []int64 // offsets whose records Compact removed, ascending
 	epochs         []epoch // ascending
 }
 
@@ -148,12 +149,33 @@ func (b *Broker) Append(tp event.TopicPartition, records ...event.Record) int64 
 	return first
 }
 
-// Skip takes n offsets without records, as control records, aborted
-// transactions and compaction do.
+// Skip takes n offsets without records, as control records and aborted
+// transactions do.
 func (b *Broker) Skip(tp event.TopicPartition, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.part(tp).next += n
+	b.change()
+}
+
+// Compact removes the records before an offset of whose key there is a later
+// one, as compaction does.
+func (b *Broker) Compact(tp event.TopicPartition, before int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.part(tp)
+	last := map[string]int64{}
+	for i := range p.records {
+		last[string(p.records[i].Key)] = p.records[i].Offset
+	}
+	p.records = slices.DeleteFunc(p.records, func(r event.Record) bool {
+		gone := r.Offset < min(before, p.lastStable()) && r.Offset < last[string(r.Key)]
+		if gone {
+			p.compacted = append(p.compacted, r.Offset)
+		}
+		return gone
+	})
+	slices.Sort(p.compacted)
 	b.change()
 }
 

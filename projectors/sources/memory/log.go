@@ -221,6 +221,7 @@ func (l *Log) read(batch *event.Batch, pos sources.Position) (bool, error) {
 		}
 	}
 	moved := batch.Next > pos.Offset
+	batch.Compacted = slices.ContainsFunc(p.compacted, func(o int64) bool { return o >= pos.Offset && o < batch.Next })
 	if moved {
 		batch.LeaderEpoch = p.epochAt(batch.Next - 1)
 	}

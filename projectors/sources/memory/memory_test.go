@@ -5,6 +5,7 @@ package memory_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/projectionist-dev/projectionist/projectors/event"
@@ -114,5 +115,35 @@ func TestFaults(t *testing.T) {
 	r.CatchUp(t)
 	if len(r.Records[a]) != 3 {
 		t.Fatalf("%d records after the fault", len(r.Records[a]))
+	}
+}
+
+// What is compacted is told from what transactions leave.
+func TestCompact(t *testing.T) {
+	b := memory.NewBroker()
+	b.CreateTopic("orders", 1)
+	tp := event.TopicPartition{Topic: "orders"}
+	for _, key := range []string{"a", "b", "a", "b", "a"} {
+		b.Append(tp, event.Record{Key: []byte(key)})
+	}
+	b.Skip(tp, 2)
+	read := func(from int64) (offsets []int64, compacted bool) {
+		r := sourcetest.NewReader(b.Log(), tp)
+		r.Positions[tp].Offset = from
+		r.CatchUp(t)
+		for _, rec := range r.Records[tp] {
+			offsets = append(offsets, rec.Offset)
+		}
+		return offsets, r.Compacted[tp]
+	}
+	if got, compacted := read(0); len(got) != 5 || compacted {
+		t.Errorf("%v, compacted %t", got, compacted)
+	}
+	b.Compact(tp, 3)
+	if got, compacted := read(0); !slices.Equal(got, []int64{3, 4}) || !compacted {
+		t.Errorf("%v, compacted %t", got, compacted)
+	}
+	if got, compacted := read(3); !slices.Equal(got, []int64{3, 4}) || compacted {
+		t.Errorf("%v, compacted %t", got, compacted)
 	}
 }

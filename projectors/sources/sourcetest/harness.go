@@ -59,6 +59,8 @@ type Reader struct {
 	Bounds map[event.TopicPartition]sources.Bounds
 	// Errors has the last error per partition; a partition with one is asked no more.
 	Errors map[event.TopicPartition]error
+	// Compacted has the partitions of which a batch says so.
+	Compacted map[event.TopicPartition]bool
 }
 
 // NewReader begins at offset 0 of each partition.
@@ -66,6 +68,7 @@ func NewReader(log sources.Log, parts ...event.TopicPartition) *Reader {
 	r := &Reader{
 		Log: log, Positions: map[event.TopicPartition]*sources.Position{}, Records: map[event.TopicPartition][]event.Record{},
 		Bounds: map[event.TopicPartition]sources.Bounds{}, Errors: map[event.TopicPartition]error{},
+		Compacted: map[event.TopicPartition]bool{},
 	}
 	for _, tp := range parts {
 		r.Positions[tp] = &sources.Position{TopicPartition: tp, LeaderEpoch: -1}
@@ -108,6 +111,7 @@ func (r *Reader) Take(t testing.TB, res *sources.Result) {
 		r.Errors[tp] = res.Err
 		return
 	}
+	r.Compacted[tp] = r.Compacted[tp] || b.Compacted
 	size, prev := 0, b.First-1
 	for _, rec := range b.Records {
 		if rec.Offset <= prev || rec.Offset >= b.Next {

@@ -156,6 +156,9 @@ func transactions(t *testing.T, h Harness) {
 		again.Positions[tp].Offset = from
 		again.CatchUp(t)
 		same(t, again.Records[tp], rest)
+		if again.Compacted[tp] {
+			t.Errorf("from %d: what transactions leave is no compaction", from)
+		}
 	}
 }
 

@@ -147,5 +147,5 @@ func (a *Admin) visit(ctx context.Context, tx pgx.Tx, t *table, v stores.Visit) 
 
 // unreadable says that a row holds what no projector writes, such as NaN.
 func (t *table) unreadable(col int, err error) error {
-	return fmt.Errorf("table %s has a row whose column %s holds what no projector writes: %w", quote(t.name), quote(t.columns[col].name), err)
+	return &stores.UnreadableRowError{Table: t.name, Column: t.columns[col].name, Err: err}
 }

@@ -6,6 +6,7 @@
 package postgres
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -58,7 +59,7 @@ func TestSnapshotOfWhatNoProjectorWrites(t *testing.T) {
 		Want:  func(int, []value.Value) bool { return true },
 		Row:   func(int, []value.Value) error { return nil },
 	})
-	if err == nil || stores.Transient(err) || !strings.Contains(err.Error(), `column "total"`) || strings.Contains(err.Error(), "hidden") {
+	if !errors.As(err, new(*stores.UnreadableRowError)) || stores.Transient(err) || !strings.Contains(err.Error(), `column "total"`) || strings.Contains(err.Error(), "hidden") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -170,6 +170,7 @@ func (d *Decoder) batch(set *Set, b []byte, base int64) error {
 			_, skip = d.aborting[producer]
 		}
 	}
+	had, first := len(set.Records), max(base, set.Next)
 	if !skip && last >= set.Next && count > 0 {
 		// Below set.Next, not below the offset asked for: batches that overlap
 		// must not give a record twice.
@@ -178,6 +179,7 @@ func (d *Decoder) batch(set *Set, b []byte, base int64) error {
 		}
 	}
 	if last >= set.Next {
+		set.Compacted = set.Compacted || base > set.Next || !skip && int64(len(set.Records)-had) < last-first+1
 		set.LeaderEpoch = int32(binary.BigEndian.Uint32(b[posLeaderEpoch:]))
 		set.Next = last + 1
 	}

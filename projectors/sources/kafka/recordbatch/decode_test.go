@@ -48,17 +48,18 @@ func TestOffsets(t *testing.T) {
 		cut     int // bytes taken off the end
 		want    []int64
 		next    int64
+		holes   bool // of compaction
 	}{
 		{name: "nothing", from: 7, next: 7, want: []int64{}},
 		{name: "plain", batches: []spec{plain(0, 3), plain(3, 2)}, want: []int64{0, 1, 2, 3, 4}, next: 5},
 		{name: "from the middle of a batch", from: 2, batches: []spec{plain(0, 4)}, want: []int64{2, 3}, next: 4},
 		{name: "batch wholly before", from: 9, batches: []spec{plain(0, 4), plain(8, 3)}, want: []int64{9, 10}, next: 11},
 		{name: "only batches before", from: 9, batches: []spec{plain(0, 4)}, want: []int64{}, next: 9},
-		{name: "empty batch only", from: 5, batches: []spec{empty(5, 10)}, want: []int64{}, next: 15},
-		{name: "two empties then data", batches: []spec{empty(0, 4), empty(4, 6), plain(10, 1)}, want: []int64{10}, next: 11},
-		{name: "compacted tail", batches: []spec{{base: 0, producer: -1, lastDelta: 9, records: []kmsg.Record{rec(2, "a", "b"), rec(5, "c", "d")}}}, want: []int64{2, 5}, next: 10},
-		{name: "compacted head and hole between", from: 3, batches: []spec{plain(0, 1), plain(7, 1)}, want: []int64{7}, next: 8},
-		{name: "from in a compacted tail", from: 8, batches: []spec{{base: 0, producer: -1, lastDelta: 9, records: []kmsg.Record{rec(2, "a", "b")}}}, want: []int64{}, next: 10},
+		{name: "empty batch only", from: 5, batches: []spec{empty(5, 10)}, want: []int64{}, next: 15, holes: true},
+		{name: "two empties then data", batches: []spec{empty(0, 4), empty(4, 6), plain(10, 1)}, want: []int64{10}, next: 11, holes: true},
+		{name: "compacted tail", batches: []spec{{base: 0, producer: -1, lastDelta: 9, records: []kmsg.Record{rec(2, "a", "b"), rec(5, "c", "d")}}}, want: []int64{2, 5}, next: 10, holes: true},
+		{name: "compacted head and hole between", from: 3, batches: []spec{plain(0, 1), plain(7, 1)}, want: []int64{7}, next: 8, holes: true},
+		{name: "from in a compacted tail", from: 8, batches: []spec{{base: 0, producer: -1, lastDelta: 9, records: []kmsg.Record{rec(2, "a", "b")}}}, want: []int64{}, next: 10, holes: true},
 		{name: "overlapping batches", batches: []spec{plain(0, 4), plain(2, 4)}, want: []int64{0, 1, 2, 3, 4, 5}, next: 6},
 		{name: "repeated batch", batches: []spec{plain(0, 4), plain(0, 4)}, want: []int64{0, 1, 2, 3}, next: 4},
 		{name: "truncated last batch", batches: []spec{plain(0, 2), plain(2, 5)}, cut: 3, want: []int64{0, 1}, next: 2},
@@ -94,6 +95,9 @@ func TestOffsets(t *testing.T) {
 			}
 			if got := offsets(set.Records); !reflect.DeepEqual(got, c.want) || set.Next != c.next {
 				t.Errorf("offsets %v next %d, want %v next %d", got, set.Next, c.want, c.next)
+			}
+			if set.Compacted != c.holes {
+				t.Errorf("compacted: %t", set.Compacted)
 			}
 			for _, r := range set.Records {
 				if s := fmt.Sprint("v", r.Offset); strings.HasPrefix(string(r.Value), "v") && string(r.Value) != s {

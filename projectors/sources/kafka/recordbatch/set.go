@@ -19,6 +19,9 @@ type Set struct {
 	LeaderEpoch int32
 	// Bytes is the size of keys, values and headers.
 	Bytes int
+	// Compacted tells that offsets before Next have no record, and are no transaction's: neither a control record nor
+	// an aborted one. What compaction has removed of those counts as well.
+	Compacted bool
 	// Batches counts the complete batches.
 	Batches int
 
