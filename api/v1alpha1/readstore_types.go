@@ -20,9 +20,10 @@ type ReadStoreSpec struct {
 	MaxConcurrentReplays int32 `json:"maxConcurrentReplays,omitempty"`
 
 	// maxConnections is how many connections projectors and Jobs of all projections of this store may hold together: 3 for each
-	// projector of each revision that runs, 2 for the Jobs of each projection, 2 for those of the store. A new revision, or a
-	// new projection, whose projectors would exceed it waits in the queue. What serves readers is never stopped for it: where
-	// that alone takes more, the status says so. Default: no limit. Example: 40.
+	// projector of each revision that runs, 2 for the Jobs of each projection, 1 for each projection that is verified, 2 for
+	// each Replay of keys that has not ended, 2 for those of the store. A new revision, or a new projection, whose projectors
+	// would exceed it waits in the queue. What serves readers is never stopped for it: where that alone takes more, the status
+	// says so. Default: no limit. Example: 40.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	// +optional

@@ -88,8 +88,9 @@ type ReplayStatus struct {
 	// +optional
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
-	// status is one word for how it is: Pending, Queued, Preparing, Building, Ready (it waits to be promoted), Promoting,
-	// Running (its keys are replayed), Suspended, Stalled, Complete or Failed.
+	// status is one word for how it is: Pending, Queued, Preparing, Building, Verifying (it has caught up, and is verified
+	// first), Ready (it waits to be promoted), Promoting, Running (its keys are replayed), Suspended, Stalled, Complete or
+	// Failed.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	// +optional

@@ -191,6 +191,7 @@ const (
 	ReasonSecretKeyMissing     = "SecretKeyMissing"
 	ReasonNameTaken            = "NameTaken"
 	ReasonNotPrepared          = "NotPrepared"
+	ReasonBookkeepingNewer     = "BookkeepingNewer"
 
 	// ReasonSuperseded says that the projection is in another state than the action expected: it does nothing.
 	ReasonSuperseded = "Superseded"

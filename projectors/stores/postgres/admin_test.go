@@ -124,7 +124,7 @@ func TestForeignBookkeepingIsRefused(t *testing.T) {
 	_ = wantReason(t, err, stores.ReasonForbidden)
 	w.exec("UPDATE projectionist.version SET version = 99")
 	_, err = w.admin(w.config()).Prepare(t.Context(), c, starts(c, 1))
-	_ = wantReason(t, err, ReasonBookkeepingNewer)
+	_ = wantReason(t, err, stores.ReasonBookkeepingNewer)
 }
 
 // Objects that shadow built-in ones in public are never called.

@@ -21,7 +21,7 @@ import (
 // Projectors of the release before keep running while a newer one upgrades the
 // schema: a Writer never looks at the version, so a step may add tables and
 // columns that have defaults, and change nothing that a Writer names. Action Jobs
-// of the release before are refused (ReasonBookkeepingNewer).
+// of the release before are refused (stores.ReasonBookkeepingNewer).
 const bookkeepingVersion = 2
 
 // advisoryClass and its key serialise all DDL of the project in one database.
@@ -42,7 +42,7 @@ var bookTables = []bookTable{
 		ddl: `CREATE TABLE @.version (
   single boolean PRIMARY KEY DEFAULT true CHECK (single),
   version integer NOT NULL)`,
-		columns: [][2]string{{"version", "Version of the bookkeeping schema; a projector refuses a newer one."}},
+		columns: [][2]string{{"version", "Version of the bookkeeping schema; actions of an older release refuse a newer one, its projectors go on."}},
 	},
 	{
 		name: "projections", comment: "One row per projection that has, or had and kept, tables in this database.",
@@ -256,7 +256,7 @@ WHERE n.nspname = $1 AND c.relname = 'version'`, schema).Scan(&owner, &trusted)
 		return 0, err
 	}
 	if version > bookkeepingVersion {
-		return 0, &stores.EnvironmentError{Reason: ReasonBookkeepingNewer, Message: fmt.Sprintf(
+		return 0, &stores.EnvironmentError{Reason: stores.ReasonBookkeepingNewer, Message: fmt.Sprintf(
 			"the bookkeeping schema %s has version %d, this program knows %d: a newer release uses it; upgrade this one",
 			quote(schema), version, bookkeepingVersion)}
 	}

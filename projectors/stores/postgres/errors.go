@@ -25,7 +25,6 @@ const (
 	ReasonContention        = "Contention"
 	ReasonTimeout           = "Timeout"
 	ReasonVersionTooOld     = "VersionTooOld"
-	ReasonBookkeepingNewer  = "BookkeepingNewer"
 	ReasonDependentObjects  = "DependentObjects"
 	ReasonStoreError        = "StoreError"
 	ReasonInvalidDefinition = "InvalidDefinition"

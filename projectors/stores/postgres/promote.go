@@ -36,9 +36,8 @@ const (
 // on sees at least that much of it. Then it tries the switch itself, one
 // transaction each time, that holds up the old revision's writers and gives way after a short while.
 //
-// What the new revision has committed is as durable as what the old one has: the
-// live path has built it, with synchronous commits. A bulk load would have to be
-// made durable before this.
+// What the new revision has committed is as durable as what the old one has: a bulk build commits synchronously, as the
+// live path does. A build that did not would have to be made durable before this.
 func (a *Admin) Promote(ctx context.Context, owner contract.Identity, s contract.Switch) (contract.RevisionFacts, error) {
 	p := &promotion{cfg: a.cfg, owner: owner, s: s, limit: time.Duration(s.DeadlineSeconds) * time.Second}
 	if p.limit <= 0 {

@@ -69,7 +69,7 @@ func (s *session) bookVersion() (int, error) {
 		return 0, err
 	}
 	if version > bookVersion {
-		return 0, &stores.EnvironmentError{Reason: "NewerBookkeeping", Message: fmt.Sprintf(
+		return 0, &stores.EnvironmentError{Reason: stores.ReasonBookkeepingNewer, Message: fmt.Sprintf(
 			"the bookkeeping in %s has version %d, this program knows %d: use a newer one", s.d.path, version, bookVersion)}
 	}
 	return version, nil

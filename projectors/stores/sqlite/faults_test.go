@@ -166,3 +166,16 @@ func TestReadsAndDeletesGoByTheKey(t *testing.T) {
 		}
 	}
 }
+
+// What a newer release has written is left alone, with the reason that every store has for it.
+func TestNewerBookkeepingIsRefused(t *testing.T) {
+	d, _, _ := prepared(t, sqlite.Memory)
+	if err := d.Exec(t.Context(), "UPDATE projectionist_version SET version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.Admin().Prepare(t.Context(), orders(), []stores.Start{{TopicPartition: tp}})
+	var env *stores.EnvironmentError
+	if !errors.As(err, &env) || env.Reason != stores.ReasonBookkeepingNewer {
+		t.Fatalf("%v", err)
+	}
+}
