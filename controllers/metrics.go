@@ -26,7 +26,7 @@ var (
 	}, []string{"namespace", "projection"})
 	metricAvailable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "projectionist_projection_available",
-		Help: "1 while readers of a projection are served (condition Available is True), whatever is built beside, else 0.",
+		Help: "1 while the views of a projection show a revision to readers (condition Available is True), whatever is built beside, else 0.",
 	}, []string{"namespace", "projection"})
 	metricStalled = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "projectionist_projection_stalled",

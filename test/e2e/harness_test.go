@@ -37,7 +37,7 @@ import (
 const root = "../.."
 
 // soon is how long anything may take that needs pods to start, on a busy machine.
-const soon = 90 * time.Second
+const soon = 3 * time.Minute
 
 // parts says how to reach the real parts, from the scripts that run them.
 var parts = sync.OnceValue(func() map[string]string {
