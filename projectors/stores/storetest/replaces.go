@@ -249,8 +249,12 @@ func replaceUnderWrites(t *testing.T, h Harness) {
 		case <-f.ctx.Done():
 			t.Fatal("no writer commits any more")
 		}
-		done, err := f.replaceBy(0, func(_ context.Context, claims []stores.Claim, _ []stores.Barrier) ([]stores.Row, error) {
-			return []stores.Row{rowAt(0, []value.Value{"hot"}, "hot", sum(claims)-began+1, nil), {Key: []value.Value{"other"}}}, nil
+		var done stores.Replaced
+		err := f.patiently(func() (err error) {
+			done, err = f.replaceBy(0, func(_ context.Context, claims []stores.Claim, _ []stores.Barrier) ([]stores.Row, error) {
+				return []stores.Row{rowAt(0, []value.Value{"hot"}, "hot", sum(claims)-began+1, nil), {Key: []value.Value{"other"}}}, nil
+			})
+			return err
 		})
 		if err != nil || done.Models[0].Equal != 2 {
 			t.Errorf("the row was not what the positions say: %+v (%v)", done, err)
@@ -270,6 +274,15 @@ func replaceUnderWrites(t *testing.T, h Harness) {
 		t.Errorf("writers were fenced %d times: no claim was ended", total)
 	}
 	h.did("replacements under writes", replacements)
+}
+
+// patiently does it again while the store says that trying again may help, until the context ends.
+func (f *fixture) patiently(do func() error) error {
+	for {
+		if err := do(); !stores.Transient(err) || f.ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 func sum(claims []stores.Claim) int64 {
@@ -297,12 +310,17 @@ func (w *worker) addUntil(stop <-chan struct{}, committed chan<- struct{}, p eve
 			default:
 			}
 			continue
-		case !errors.As(err, &lost):
+		case errors.As(err, &lost):
+			fenced++
+		case !stores.Transient(err):
 			return fenced, err
 		}
-		fenced++
-		claims, err := w.w.Claim(w.f.ctx, fmt.Sprint("worker of ", p), []event.TopicPartition{p})
-		if err != nil {
+		// On a busy machine a store may be too busy for a while.
+		var claims []stores.Claim
+		if err = w.f.patiently(func() (err error) {
+			claims, err = w.w.Claim(w.f.ctx, fmt.Sprint("worker of ", p), []event.TopicPartition{p})
+			return err
+		}); err != nil {
 			return fenced, err
 		}
 		w.claim = claims[0]
