@@ -419,6 +419,12 @@ func TestClusterScreens(t *testing.T) {
 			}}
 		}},
 		{"replay-token", []string{"replay", "order-summary", "--token", "fix"}, nil},
+		{"replay-store", []string{"replay", "order-summary", "--store", "postgres://localhost/shop"}, nil},
+		{"replay-broker", []string{"replay", "order-summary", "--key", "o-17", "--broker", "localhost:9092"}, nil},
+		{"replay-here-timeout", []string{"replay", "-f", "testdata/stock", "--key", "A-7", "--timeout", "1m"}, nil},
+		{"replay-here-kubeconfig", []string{"replay", "-f", "testdata/stock", "--key", "A-7", "--kubeconfig", "config"}, nil},
+		{"status-help", []string{"status", "--help"}, nil},
+		{"replay-help", []string{"replay", "--help"}, nil},
 		{"replay-token-and-ttl", []string{"replay", "order-summary", "--token", "fix", "--ttl", "1h"}, nil},
 		{"abort", []string{"abort", "order-summary"}, func(w *world) {
 			w.replayed("again")

@@ -40,6 +40,8 @@ type Replay struct {
 	// Keys is how many keys it is of; 0: it builds everything anew.
 	Keys   int                   `json:"keys,omitempty"`
 	Status v1alpha1.ReplayStatus `json:"status"`
+
+	generation int64
 }
 
 // Gone is how a Replay is that is not there any more.
@@ -90,7 +92,7 @@ func Read(ctx context.Context, c *cluster.Cluster, name string, exact bool, now 
 		return nil, err
 	}
 	for i := range replays {
-		v.Replays = append(v.Replays, Replay{replays[i].Name, string(replays[i].UID), len(replays[i].Spec.Keys.Values), replays[i].Status})
+		v.Replays = append(v.Replays, Replay{replays[i].Name, string(replays[i].UID), len(replays[i].Spec.Keys.Values), replays[i].Status, replays[i].Generation})
 	}
 	if !exact {
 		return v, nil
@@ -128,10 +130,8 @@ func (v *View) Revision(name string) *v1alpha1.RevisionStatus {
 }
 
 func (v *View) condition(kind string) (status, reason, message string) {
-	for _, c := range v.Status.Conditions {
-		if c.Type == kind {
-			return string(c.Status), c.Reason, c.Message
-		}
+	if c := find(v.Status.Conditions, kind); c != nil {
+		return string(c.Status), c.Reason, c.Message
 	}
 	return "", "", ""
 }
