@@ -31,6 +31,8 @@ type View struct {
 
 	store string
 	now   time.Time
+	// topics are the names at the broker, by EventTopic, of topics with a partition that stopped; those that may not be read are missing.
+	topics map[string]string
 }
 
 // Replay is a Replay of the projection.
@@ -105,7 +107,28 @@ func Read(ctx context.Context, c *cluster.Cluster, name string, exact bool, now 
 		v.Note = "no exact figures per partition: the projectors could not be asked through the API server"
 	}
 	slices.SortFunc(v.Projectors, func(a, b contract.ProjectorStatus) int { return strings.Compare(a.Pod, b.Pod) })
-	return v, nil
+	return v, v.lookUpTopics(ctx, c)
+}
+
+func (v *View) lookUpTopics(ctx context.Context, c *cluster.Cluster) error {
+	v.topics = map[string]string{}
+	for i := range v.Projectors {
+		for _, ps := range v.Projectors[i].Partitions {
+			if _, known := v.topics[ps.Topic]; known || ps.Stopped == nil {
+				continue
+			}
+			t := new(v1alpha1.EventTopic)
+			there, err := c.Get(ctx, ps.Topic, t)
+			if err != nil && !cluster.Forbidden(err) {
+				return err
+			}
+			v.topics[ps.Topic] = ""
+			if there {
+				v.topics[ps.Topic] = cmp.Or(t.Status.BrokerTopic, t.Spec.Topic, t.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // order puts the revision that readers see first, then what is built, then what is kept.
