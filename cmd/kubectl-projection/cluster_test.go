@@ -30,7 +30,6 @@ import (
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/manifests"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/workspace"
 	"github.com/projectionist-dev/projectionist/contract"
-	"github.com/projectionist-dev/projectionist/contract/compile"
 )
 
 const (
@@ -299,11 +298,7 @@ func manual(s *v1alpha1.ProjectionSpec) { s.Rollout.Promotion = v1alpha1.Promoti
 
 // TestClusterScreens holds what a user sees of a cluster, and what is written to it.
 func TestClusterScreens(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		args  []string
-		given func(*world)
-	}{
+	clusterScreens(t, []clusterScreen{
 		{"status", []string{"status", "order-summary"}, func(w *world) {
 			w.pod("order-summary-a", w.active.Revision, 12, partition(0, 8112400, 8112402), partition(1, 5, 5), partition(2, 7, 7))
 		}},
@@ -424,6 +419,12 @@ func TestClusterScreens(t *testing.T) {
 			}}
 		}},
 		{"replay-token", []string{"replay", "order-summary", "--token", "fix"}, nil},
+		{"replay-store", []string{"replay", "order-summary", "--store", "postgres://localhost/shop"}, nil},
+		{"replay-broker", []string{"replay", "order-summary", "--key", "o-17", "--broker", "localhost:9092"}, nil},
+		{"replay-here-timeout", []string{"replay", "-f", "testdata/stock", "--key", "A-7", "--timeout", "1m"}, nil},
+		{"replay-here-kubeconfig", []string{"replay", "-f", "testdata/stock", "--key", "A-7", "--kubeconfig", "config"}, nil},
+		{"status-help", []string{"status", "--help"}, nil},
+		{"replay-help", []string{"replay", "--help"}, nil},
 		{"replay-token-and-ttl", []string{"replay", "order-summary", "--token", "fix", "--ttl", "1h"}, nil},
 		{"abort", []string{"abort", "order-summary"}, func(w *world) {
 			w.replayed("again")
@@ -485,39 +486,20 @@ func TestClusterScreens(t *testing.T) {
 				},
 			}
 		}},
-		{"plan-cluster", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
-			w.pod("order-summary-a", w.active.Revision, 12, partition(0, 6000000, 6000000), partition(1, 6000000, 6000014), partition(2, 6220000, 6220000))
-		}},
-		{"plan-figures", []string{"plan", "-f", "testdata/plan/changed.yaml"}, (*world).measured},
-		{"plan-figures-markdown", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "markdown"}, (*world).measured},
-		{"plan-figures-json", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "json"}, (*world).measured},
-		{"plan-no-rights", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
-			w.measured()
-			w.forbidden = true
-		}},
-		{"plan-no-answer-json", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "json"}, nil},
-		{"plan-nothing-runs", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
-			w.status(func(s *v1alpha1.ProjectionStatus) { s.ActiveRevision, s.Revisions = "", nil })
-		}},
-		{"plan-trimmed", []string{"plan", "-f", "testdata/plan/changed.yaml", "-o", "markdown"}, func(w *world) {
-			topic := new(v1alpha1.EventTopic)
-			if err := w.client.Get(w.t.Context(), client.ObjectKey{Namespace: "shop", Name: "orders"}, topic); err != nil {
-				w.t.Fatal(err)
-			}
-			topic.Status.Conditions[0] = metav1.Condition{Type: v1alpha1.ConditionReplayPossible, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonEventsTrimmed,
-				Message: "the first events of 2 partitions are gone"}
-			if err := w.client.Update(w.t.Context(), topic); err != nil {
-				w.t.Fatal(err)
-			}
-		}},
-		{"plan-kept", []string{"plan", "-f", "testdata/plan/changed.yaml"}, func(w *world) {
-			w.record("testdata/plan/changed.yaml")
-		}},
-		{"plan-json", []string{"plan", "-f", "testdata/plan/same.yaml", "-o", "json"}, nil},
-		{"plan-wrong-flag", []string{"plan", "--before", "x"}, nil},
-		{"plan-help", []string{"plan", "--help"}, nil},
 		{"promote-help", []string{"promote", "--help"}, nil},
-	} {
+	})
+}
+
+// clusterScreen is what a command says, and writes, in a world.
+type clusterScreen struct {
+	name  string
+	args  []string
+	given func(*world)
+}
+
+func clusterScreens(t *testing.T, all []clusterScreen) {
+	t.Helper()
+	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
 			if c.given != nil {
@@ -548,44 +530,6 @@ func (w *world) attempt(uid string) {
 	}
 }
 
-// measured makes known how many events there are, how fast the active revision was built, and what it takes.
-func (w *world) measured() {
-	w.pod("order-summary-a", w.active.Revision, 12, partition(0, 6000000, 6000000), partition(1, 6000000, 6000014), partition(2, 6220000, 6220000))
-	w.pods["order-summary-a"].SizeBytes = 3_081_000_000
-	w.status(func(s *v1alpha1.ProjectionStatus) {
-		s.Revisions[0].Built = v1alpha1.Built{Events: 17_000_000, Seconds: 223}
-	})
-}
-
-// record makes the revision of a manifest one that is kept.
-func (w *world) record(file string) {
-	w.t.Helper()
-	set, err := manifests.Load([]string{file, before}, nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ws := workspace.New(set)
-	compiled, err := ws.Compile(ws.Projections[0], "c-1")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	// An attempt of it: the name alone does not tell that the rows are the same.
-	compile.Rename(compiled.Contract, "earlier")
-	data, err := json.Marshal(compiled.Contract)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	name := compiled.Contract.Revision
-	if err := w.client.Create(w.t.Context(), &appsv1.ControllerRevision{
-		ObjectMeta: w.owned("order-summary-"+name, name), Revision: 2, Data: runtime.RawExtension{Raw: data},
-	}); err != nil {
-		w.t.Fatal(err)
-	}
-	w.status(func(s *v1alpha1.ProjectionStatus) {
-		s.Revisions = append(s.Revisions, v1alpha1.RevisionStatus{Name: name, State: v1alpha1.RevisionKept, KeptUntil: at(1)})
-	})
-}
-
 // TestReplayVerify: --verify is the Replay's own verify, and without it there is none.
 func TestReplayVerify(t *testing.T) {
 	for text, want := range map[string]*v1alpha1.Verify{"": nil, "all": {Sample: "100%"}, "sample=0.5%": {Sample: "0.5%"}} {
@@ -604,33 +548,6 @@ func TestReplayVerify(t *testing.T) {
 // TestCompletion completes names from the cluster, and says nothing where there is none.
 func TestCompletion(t *testing.T) {
 	if got := newWorld(t).call("__complete", "promote", ""); !strings.Contains(got, "order-summary\n") {
-		t.Error(got)
-	}
-}
-
-// TestContractOfAnOlderRelease: without ControllerRevisions, what is mounted says what runs.
-func TestContractOfAnOlderRelease(t *testing.T) {
-	w := newWorld(t)
-	ctx := t.Context()
-	if err := w.client.DeleteAllOf(ctx, &appsv1.ControllerRevision{}, client.InNamespace("shop")); err != nil {
-		t.Fatal(err)
-	}
-	if got := w.call("plan", "-f", "testdata/plan/same.yaml"); !strings.Contains(got, "is not in the cluster") || !strings.Contains(got, "exit code 1") {
-		t.Error(got)
-	}
-	data, _ := json.Marshal(w.active)
-	d := &appsv1.Deployment{ObjectMeta: w.owned("order-summary", w.active.Revision)}
-	d.Spec.Template.Spec.Volumes = []corev1.Volume{{Name: "contract", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-		LocalObjectReference: corev1.LocalObjectReference{Name: "order-summary"},
-	}}}}
-	for _, o := range []client.Object{d, &corev1.ConfigMap{
-		ObjectMeta: w.owned("order-summary", w.active.Revision), Data: map[string]string{contract.ContractKey: string(data)},
-	}} {
-		if err := w.client.Create(ctx, o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := w.call("plan", "-f", "testdata/plan/same.yaml"); !strings.Contains(got, "nothing to do (active: "+w.active.Revision+")") {
 		t.Error(got)
 	}
 }

@@ -37,7 +37,8 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 			"of its value where it is one column, and otherwise a JSON array of the values of the key columns in their order. A key\n" +
 			"without events loses its row. A Replay takes 1,000 keys of 64 KiB together, and is a Job in the cluster. With -f they are\n" +
 			"replayed from here, as verify does it, with the manifests and Secrets that are named: 10,000 at a time.\n\n" +
-			"Exit code 0: done. 1: the Replay failed, or time is up. 2: refused, with the reason; nothing was changed.",
+			"Exit code 0: done. 1: the Replay failed, or with --wait and --watch does not get on without a human, or time is up. 2: refused,\n" +
+			"with the reason; nothing was changed.",
 		Example: "  kubectl projection replay order-summary -n shop --watch\n" +
 			"  kubectl projection replay device-state -n shop --from 7d\n" +
 			"  kubectl projection replay device-state -n shop --from readings/0=123456,readings/1=99\n" +
@@ -73,6 +74,9 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	p.FormatFlag(cmd)
 	cmd.ValidArgsFunction = env.completeName(flags)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := misplaced(cmd, len(keys.Where.Files) > 0); err != nil {
+			return err
+		}
 		if len(keys.Where.Files) > 0 {
 			keys.Where.Namespace = flags.Namespace
 			if len(args) > 0 {
@@ -104,6 +108,20 @@ func replayCommand(env *environment, p *output.Printer) *cobra.Command {
 	return cmd
 }
 
+// misplaced refuses flags that mean nothing where a replay is made: from here, with the manifests of -f, or in the cluster.
+func misplaced(cmd *cobra.Command, here bool) error {
+	names, why := []string{"store", "broker", "secrets", "cluster"}, "is for -f: a Replay in the cluster uses the ReadStore and the EventBroker of its Projection"
+	if here {
+		names, why = []string{"timeout", "kubeconfig", "context"}, "is for a Replay in the cluster: with -f the rows are made anew from here, and no API server is asked"
+	}
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s %s", name, why)
+		}
+	}
+	return nil
+}
+
 // replay makes a Replay, and follows it where that is asked for.
 func (e *environment) replay(ctx context.Context, p *output.Printer, flags *cluster.Flags, name string, w *waiting, wishes rollout.Wishes) error {
 	c, err := e.connect(flags)
@@ -125,30 +143,29 @@ func (e *environment) replay(ctx context.Context, p *output.Printer, flags *clus
 	if !w.wait && !w.watch {
 		return nil
 	}
-	var failed error
-	err = e.follow(ctx, p, c, name, w, func(v *status.View) bool {
+	return e.follow(ctx, p, c, name, w, func(v *status.View, screen *status.Follower) (bool, error) {
 		how, message := v.Replay(r.Name)
 		active := v.Revision(v.Status.ActiveRevision)
 		switch {
 		case how == v1alpha1.ConditionFailed:
 			_, _ = fmt.Fprintf(p.Err, "Replay %s failed: %s\n", r.Name, message)
-			failed = output.ErrFound
+			return true, output.ErrFound
 		case how == v1alpha1.ConditionComplete && len(r.Spec.Keys.Values) > 0:
 			p.Printf("Replay %s: %s\n", r.Name, message)
 		case how == v1alpha1.ConditionComplete, active != nil && r.UID != "" && active.Attempt == string(r.UID):
-			status.Arrived(p, v, v.Status.ActiveRevision)
+			screen.Built(v, v.Status.ActiveRevision)
+			screen.Arrived(v, v.Status.ActiveRevision)
 		case how == status.Gone:
 			_, _ = fmt.Fprintf(p.Err, "Replay %s was deleted\n", r.Name)
-			failed = output.ErrFound
+			return true, output.ErrFound
 		default:
-			return false
+			if why := v.ReplayStalled(r.Name); why != nil {
+				return true, needed(p, "Replay "+r.Name, why)
+			}
+			return false, nil
 		}
-		return true
+		return true, nil
 	})
-	if err != nil {
-		return err
-	}
-	return failed
 }
 
 func abortCommand(env *environment, p *output.Printer) *cobra.Command {

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,8 @@ import (
 const interval = time.Second
 
 const gitOps = "Only fields of the Projection's spec are set, and the operator acts on them. A tool that applies manifests (Argo CD,\n" +
-	"Flux) sets them back, so that they have to be changed in Git, too; what to put there is printed."
+	"Flux) sets them back, so that they have to be changed in Git, too; what to put there is printed.\n\n" +
+	"Exit code with --wait and --watch: 0: readers see it. 1: it does not get on without a human, which is said, or time is up."
 
 func promoteCommand(env *environment, p *output.Printer) *cobra.Command {
 	var wait waiting
@@ -74,8 +76,8 @@ type waiting struct {
 }
 
 func (w *waiting) flags(cmd *cobra.Command) *cluster.Flags {
-	cmd.Flags().BoolVar(&w.wait, "wait", false, "wait until readers see the revision")
-	cmd.Flags().BoolVar(&w.watch, "watch", false, "show what happens until readers see the revision")
+	cmd.Flags().BoolVar(&w.wait, "wait", false, "wait until readers see the revision, or a human is needed")
+	cmd.Flags().BoolVar(&w.watch, "watch", false, "show what happens until readers see the revision, or a human is needed")
 	cmd.Flags().DurationVar(&w.timeout, "timeout", 0, "how long to wait or watch (default: for ever)")
 	flags := new(cluster.Flags)
 	flags.Add(cmd)
@@ -94,6 +96,7 @@ func (e *environment) act(ctx context.Context, p *output.Printer, flags *cluster
 	if err != nil {
 		return err
 	}
+	before := slices.Clone(projection.Status.Conditions)
 	d, err := decide(projection)
 	if err != nil {
 		return err
@@ -106,19 +109,29 @@ func (e *environment) act(ctx context.Context, p *output.Printer, flags *cluster
 	if !w.wait && !w.watch {
 		return nil
 	}
-	arrived := ""
-	err = e.follow(ctx, p, c, name, w, func(v *status.View) bool {
+	return e.follow(ctx, p, c, name, w, func(v *status.View, screen *status.Follower) (bool, error) {
 		active := v.Revision(v.Status.ActiveRevision)
 		token, isReplay := d.Spec["replayToken"].(string)
-		if isReplay && active != nil && active.Attempt == token || !isReplay && v.Status.ActiveRevision == d.Target {
-			arrived = v.Status.ActiveRevision
+		switch {
+		case isReplay && active != nil && active.Attempt == token:
+			screen.Built(v, active.Name)
+			screen.Arrived(v, active.Name)
+			return true, nil
+		case !isReplay && v.Status.ActiveRevision == d.Target:
+			screen.Arrived(v, d.Target)
+			return true, nil
 		}
-		if arrived != "" {
-			status.Arrived(p, v, arrived)
+		if why := v.Stalled(d.Target, before); why != nil {
+			return true, needed(p, "Projection "+v.Namespace+"/"+v.Name, why)
 		}
-		return arrived != ""
+		return false, nil
 	})
-	return err
+}
+
+// needed says that what is followed does not go on without a human.
+func needed(p *output.Printer, who string, why *status.Stall) error {
+	_, _ = fmt.Fprintf(p.Err, "%s does not get on without you: %s: %s\n", who, why.Reason, why.Message)
+	return output.ErrFound
 }
 
 // say prints what was done, and what may keep it from having its effect.
@@ -129,8 +142,8 @@ func say(p *output.Printer, d *rollout.Decision) {
 	}
 }
 
-// follow looks at a projection once a second until done says so. It fails when time is up.
-func (e *environment) follow(ctx context.Context, p *output.Printer, c *cluster.Cluster, name string, w *waiting, done func(*status.View) bool) error {
+// follow looks at a projection once a second until done says so, or fails. It fails when time is up.
+func (e *environment) follow(ctx context.Context, p *output.Printer, c *cluster.Cluster, name string, w *waiting, done func(*status.View, *status.Follower) (bool, error)) error {
 	began := e.now()
 	screen := status.NewFollower(p)
 	for {
@@ -141,8 +154,8 @@ func (e *environment) follow(ctx context.Context, p *output.Printer, c *cluster.
 		if w.watch {
 			screen.Show(v)
 		}
-		if done(v) {
-			return nil
+		if ended, err := done(v, screen); ended || err != nil {
+			return err
 		}
 		if w.timeout > 0 && e.now().Sub(began) >= w.timeout {
 			_, _ = fmt.Fprintf(p.Err, "not done within %s; kubectl projection status %s says what it waits for\n", w.timeout, name)

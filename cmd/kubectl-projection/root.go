@@ -28,7 +28,7 @@ const (
 
 const exitCodes = `Exit codes:
   0  everything is well
-  1  problems were found, or a test failed
+  1  problems were found, a test failed, a partition stopped (run), or what --wait follows needs a human
   2  it could not run: wrong flags, a file that cannot be read, a store that does not answer
 plan has codes of its own (plan --help).`
 
@@ -73,7 +73,7 @@ func newRoot(name string, env *environment, p *output.Printer) *cobra.Command {
 		Long: "Check, test, run and explain projections without a cluster, and roll them out in one.\n\n" +
 			"Commands for development read manifests of EventBroker, EventTopic, ReadStore and Projection from files and\n" +
 			"directories, and ask no API server. Commands for roll-outs read Projections of a cluster, and act by setting\n" +
-			"fields of their specs, and by making and deleting Replays.\n\n" + exitCodes,
+			"fields of their specs, and by making and deleting Replays. verify and replay work from here, too, with the manifests of -f.\n\n" + exitCodes,
 		Version:      version,
 		SilenceUsage: true, SilenceErrors: true,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: name},
@@ -83,13 +83,13 @@ func newRoot(name string, env *environment, p *output.Printer) *cobra.Command {
 	root.SetErr(p.Err)
 	root.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n")
 	root.AddGroup(&cobra.Group{ID: groupDevelop, Title: "Without a cluster:"}, &cobra.Group{ID: groupRollout, Title: "With a cluster:"})
-	for _, cmd := range []*cobra.Command{explainCommand(p), initCommand(p), lintCommand(p), testCommand(p), previewCommand(p), runCommand(p), verifyCommand(env, p)} {
+	for _, cmd := range []*cobra.Command{explainCommand(p), initCommand(p), lintCommand(p), testCommand(p), previewCommand(p), runCommand(p)} {
 		cmd.GroupID = groupDevelop
 		root.AddCommand(cmd)
 	}
 	for _, cmd := range []*cobra.Command{
 		planCommand(env, p), statusCommand(env, p), revisionsCommand(env, p), promoteCommand(env, p), rollbackCommand(env, p), replayCommand(env, p),
-		abortCommand(env, p),
+		abortCommand(env, p), verifyCommand(env, p),
 	} {
 		cmd.GroupID = groupRollout
 		root.AddCommand(cmd)

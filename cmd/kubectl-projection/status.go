@@ -21,7 +21,8 @@ func statusCommand(env *environment, p *output.Printer) *cobra.Command {
 		Use:   "status NAME",
 		Short: "Show what a projection is doing, and what is wrong",
 		Long: "Show the conditions of a projection, its revisions, and the partitions that are behind or stopped. Figures per partition\n" +
-			"come from the projectors, through the API server, for those who may list pods and get pods/proxy.",
+			"come from the projectors, through the API server, for those who may list pods and get pods/proxy.\n\n" +
+			"Exit code 0, whatever is shown, as kubectl get has it. kubectl wait --for=condition=Ready proj/NAME asks in scripts.",
 		Example:           "  kubectl projection status order-summary -n shop",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: env.completeName(&flags),
@@ -31,7 +32,7 @@ func statusCommand(env *environment, p *output.Printer) *cobra.Command {
 				return err
 			}
 			if watch && p.Format == output.Text {
-				err := env.follow(cmd.Context(), p, c, args[0], &w, func(*status.View) bool { return false })
+				err := env.follow(cmd.Context(), p, c, args[0], &w, func(*status.View, *status.Follower) (bool, error) { return false, nil })
 				// Ctrl-C is how it ends.
 				if cmd.Context().Err() == nil {
 					return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/compile"
 )
@@ -99,5 +100,30 @@ func TestAimKeepsStarts(t *testing.T) {
 	Aim(&Revision{Contract: started()}, nil, fresh, "again")
 	if fresh.From != nil || fresh.Attempt != "again" {
 		t.Errorf("a token: %+v", fresh)
+	}
+}
+
+// TestSpecVerify: a default that is written out is no change, and anything else is one.
+func TestSpecVerify(t *testing.T) {
+	all, some := &v1alpha1.Verify{}, &v1alpha1.Verify{Sample: "1%"}
+	tested := &v1alpha1.Verify{Sample: "1%", Assertions: []v1alpha1.Assertion{{Name: "a", Model: "m", Row: "row.n > 0"}}}
+	for _, c := range []struct {
+		from, to *v1alpha1.Verify
+		want     string
+	}{
+		{nil, nil, ""},
+		{all, &v1alpha1.Verify{Sample: "100%", DeadlineSeconds: 3600}, ""},
+		{nil, all, "added: new revisions are verified before readers see them"},
+		{some, nil, "removed: readers see new revisions without verification"},
+		{all, some, "changed: new revisions are verified another way before readers see them"},
+		{some, tested, "changed: new revisions are verified another way before readers see them"},
+	} {
+		from, to := v1alpha1.ProjectionSpec{}, v1alpha1.ProjectionSpec{}
+		from.Rollout.Verify, to.Rollout.Verify = c.from, c.to
+		got := Spec(&from, &to)
+		switch {
+		case c.want == "" && len(got) > 0, c.want != "" && (len(got) != 1 || got[0].Path != "rollout.verify" || got[0].Message != c.want || got[0].Rebuild):
+			t.Errorf("from %+v to %+v: %v, want %q", c.from, c.to, got, c.want)
+		}
 	}
 }

@@ -64,12 +64,29 @@ func Spec(from, to *v1alpha1.ProjectionSpec) []compile.Change {
 	if !sameSet(a.Allow, b.Allow) {
 		add("rollout.allow", "changed from %v to %v", a.Allow, b.Allow)
 	}
+	if said := verify(from.Rollout.Verify, to.Rollout.Verify); said != "" {
+		add("rollout.verify", "%s", said)
+	}
 	x, y := from.Projector, to.Projector
 	x.Replicas, y.Replicas = 0, 0
 	if !equality.Semantic.DeepEqual(x, y) {
 		add("projector", "changed: the pods are replaced one by one")
 	}
 	return out
+}
+
+// verify says what differs of how new revisions are verified, "" if nothing does.
+func verify(from, to *v1alpha1.Verify) string {
+	a, b := compile.VerificationBy(from), compile.VerificationBy(to)
+	switch {
+	case equality.Semantic.DeepEqual(a, b):
+		return ""
+	case a == nil:
+		return "added: new revisions are verified before readers see them"
+	case b == nil:
+		return "removed: readers see new revisions without verification"
+	}
+	return "changed: new revisions are verified another way before readers see them"
 }
 
 // Defaulted gives a rollout the defaults of the API, and what its strategy keeps.

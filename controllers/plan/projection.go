@@ -5,7 +5,6 @@ package plan
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/change"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/plan/rollout"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
@@ -72,18 +72,11 @@ func Incomplete(c *contract.Contract, topics map[string]*v1alpha1.EventTopic) st
 
 // Missing says which events of topics are gone, "" if none.
 func Missing(names []string, topics map[string]*v1alpha1.EventTopic) string {
-	var out []string
-	for _, name := range names {
-		t := topics[name]
-		if t == nil {
-			continue
-		}
-		f := Find(t.Status.Conditions, v1alpha1.ConditionReplayPossible)
-		if f != nil && f.Status == metav1.ConditionFalse && f.Reason == v1alpha1.ReasonEventsTrimmed {
-			out = append(out, "EventTopic "+t.Name+": "+f.Message)
-		}
+	all := make([]*v1alpha1.EventTopic, len(names))
+	for i, name := range names {
+		all[i] = topics[name]
 	}
-	return strings.Join(out, "; ")
+	return change.Missing(all)
 }
 
 // Projection gives the status of a projection.

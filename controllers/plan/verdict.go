@@ -107,23 +107,8 @@ func stopped(o *Observation) (Verdict, bool) {
 	if more > 0 {
 		message += fmt.Sprintf(". %d more %s stopped, too", more, plural(int64(more), "partition"))
 	}
-	message = joined(message, wayOut(s.Reason))
+	message = joined(message, s.WayOut())
 	return stuck(actions.Reason(s.Reason, v1alpha1.ReasonHandlerError), message), true
-}
-
-// reasonOutOfRange is the stores' and the fold's word for a value that its column cannot hold.
-const reasonOutOfRange = "OutOfRange"
-
-// wayOut is what a person can do about an event that cannot be applied. Other
-// reasons come with their advice. An event is never skipped in this release.
-func wayOut(reason string) string {
-	switch reason {
-	case v1alpha1.ReasonHandlerError, v1alpha1.ReasonConstraintViolation, reasonOutOfRange:
-		return "Correct the producer, and change the handler or the column so that such events are taken: the tables are built anew beside these, and readers are moved over"
-	case v1alpha1.ReasonDecodeError:
-		return "Correct the producer, and project a topic without this event: this release does not skip events"
-	}
-	return ""
 }
 
 // specVerdict is a newest spec that was refused.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
+	"github.com/projectionist-dev/projectionist/contract/change"
 	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/controllers/actions"
 	"github.com/projectionist-dev/projectionist/controllers/progress"
@@ -99,12 +100,12 @@ func (d *decider) next(next string) *Say {
 }
 
 func (d *decider) lacking(target string) *Say {
-	what := fmt.Sprintf("revision %s would be built without events that are gone: %s. Readers go on with revision %s", target, strings.TrimRight(d.Incomplete, "."), d.out.Active)
+	what := change.Lacking(target, d.out.Active, d.Incomplete)
 	if d.replays(target) {
 		// The Replay ends with this.
 		return stuck(v1alpha1.ReasonReplayNotPossible, "%s", what)
 	}
-	return stuck(v1alpha1.ReasonReplayNotPossible, "%s. Put the spec back, or read from a topic that has them all", what)
+	return stuck(v1alpha1.ReasonReplayNotPossible, "%s. %s", what, change.LackingWayOut)
 }
 
 func (d *decider) queue(r *Revision) string {

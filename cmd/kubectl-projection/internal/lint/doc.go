@@ -7,7 +7,7 @@
 // It asks in this order: the files (are they YAML, is a key given twice), the
 // API server's own code on each resource (schemas), the resources of the files
 // together (names that are taken, references), and the compiler on each
-// projection (contract/compile). A question whose answer depends on a field that
+// projection, and on each Replay of one (contract/compile). A question whose answer depends on a field that
 // was refused already is not asked, so that one mistake makes one finding.
 //
 // Invariants: what has no finding of severity error is accepted by API server

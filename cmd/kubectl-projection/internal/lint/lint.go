@@ -35,6 +35,7 @@ func Run(set *manifests.Set) (*Report, error) {
 	l.workspace = workspace.New(set)
 	l.tables()
 	l.compile()
+	l.replays()
 	l.tests()
 	l.report.finish()
 	return l.report, nil

@@ -112,6 +112,8 @@ func referred(path string) string {
 	switch {
 	case strings.HasSuffix(path, "brokerRef"):
 		return manifests.KindEventBroker
+	case strings.HasSuffix(path, "projectionRef"):
+		return manifests.KindProjection
 	case strings.HasSuffix(path, "storeRef"):
 		return manifests.KindReadStore
 	case strings.HasPrefix(path, "spec.topics["):

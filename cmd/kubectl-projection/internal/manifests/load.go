@@ -25,6 +25,7 @@ const (
 	KindEventTopic     = "EventTopic"
 	KindReadStore      = "ReadStore"
 	KindProjection     = "Projection"
+	KindReplay         = "Replay"
 	KindProjectionTest = "ProjectionTest"
 )
 

@@ -180,6 +180,9 @@ func complete(ctx context.Context, c *cluster.Cluster, in *compile.Input) error 
 			continue
 		}
 		if at := find(in.Topics, func(t *v1alpha1.EventTopic) bool { return t.Name == ref.Name }); at != nil {
+			if cmp.Or(at.Spec.Topic, at.Name) != cmp.Or(live.Spec.Topic, live.Name) || at.Spec.BrokerRef != live.Spec.BrokerRef {
+				continue // What is known is of another log.
+			}
 			at.Status = live.Status
 		} else {
 			in.Topics = append(in.Topics, *live)

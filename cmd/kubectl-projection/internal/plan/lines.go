@@ -11,6 +11,7 @@ import (
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
+	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/change"
 )
 
@@ -52,9 +53,6 @@ func (p *Plan) headline() string {
 }
 
 func (p *Plan) sections() []section {
-	if p.Class == change.Refused {
-		return []section{{"why", p.Refused, true}}
-	}
 	var out []section
 	add := func(title string, code bool, lines ...string) {
 		if len(lines) > 0 {
@@ -62,7 +60,7 @@ func (p *Plan) sections() []section {
 		}
 	}
 	why, others := p.rebuilds()
-	add("why", true, texts(why)...)
+	add("why", true, append(slices.Clone(p.Refused), texts(why)...)...)
 	add("also", true, texts(others)...)
 	add("tables", false, p.tableLines()...)
 	if p.Class == change.NewRevision || p.Class == change.BreaksReaders {
@@ -217,20 +215,36 @@ func (p *Plan) rolloutLines() []string {
 	if p.Active == "" {
 		return []string{"readers see it from the start, while it catches up"}
 	}
+	out := p.verifyLines()
 	if r.Pinned != "" {
-		return []string{fmt.Sprintf("held: rollout.activeRevision keeps readers on %s; the new revision is built and waits", r.Pinned)}
+		return append(out, fmt.Sprintf("held: rollout.activeRevision keeps readers on %s; the new revision is built and waits", r.Pinned))
+	}
+	if p.Class == change.BreaksReaders && !r.BreakReadersAllowed {
+		return append(out, "without consent it is built and not promoted; change readers first, then set rollout.allow: [BreakReaders]")
 	}
 	kept := fmt.Sprintf("%s is kept %s for a rollback", p.Active, output.Span(time.Duration(r.KeepSeconds)*time.Second))
 	if r.KeepSeconds == 0 || r.KeepRevisions == 0 {
 		kept = p.Active + " is dropped at once: there is no way back but another build"
 	}
-	out := []string{"promotion " + when + "; then " + kept}
+	out = append(out, "promotion "+when+"; then "+kept)
 	if p.Class == change.BreaksReaders {
-		if r.BreakReadersAllowed {
-			out = append(out, "rollout.allow has BreakReaders: it will be done")
-		} else {
-			out = append(out, "without consent it is built and not promoted; change readers first, then set rollout.allow: [BreakReaders]")
-		}
+		out = append(out, "rollout.allow has BreakReaders: it will be done")
 	}
 	return out
+}
+
+// verifyLines say what comes before readers see it.
+func (p *Plan) verifyLines() []string {
+	v := p.Rollout.Verify
+	if v == nil {
+		return nil
+	}
+	var what []string
+	if buckets, ok := contract.SampleBuckets(v.Sample); !ok || buckets > 0 {
+		what = append(what, v.Sample+" of the keys")
+	}
+	if v.Assertions > 0 {
+		what = append(what, output.Count(v.Assertions, "assertion"))
+	}
+	return []string{fmt.Sprintf("verified first (%s); readers stay where that fails", strings.Join(what, ", "))}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/change"
+	"github.com/projectionist-dev/projectionist/contract/compile"
 	"github.com/projectionist-dev/projectionist/projectors/stores/postgres"
 )
 
@@ -98,9 +99,18 @@ type Rollout struct {
 	// Pinned is the revision that the new spec keeps readers on, where that is not the target.
 	Pinned              string `json:"pinned,omitempty"`
 	BreakReadersAllowed bool   `json:"breakReadersAllowed,omitempty"`
-	LockMilliseconds    int32  `json:"lockTimeoutMilliseconds"`
-	KeepSeconds         int32  `json:"keepSeconds"`
-	KeepRevisions       int32  `json:"keepRevisions"`
+	// Verify is how the new revision is verified before readers see it; nil where it is not.
+	Verify           *Verify `json:"verify,omitempty"`
+	LockMilliseconds int32   `json:"lockTimeoutMilliseconds"`
+	KeepSeconds      int32   `json:"keepSeconds"`
+	KeepRevisions    int32   `json:"keepRevisions"`
+}
+
+// Verify is what is asked of a revision before readers see it.
+type Verify struct {
+	// Sample is the share of the keys whose rows are compared with the log, as 1%; Assertions is how many are tested.
+	Sample     string `json:"sample"`
+	Assertions int    `json:"assertions,omitempty"`
 }
 
 // Before is what runs. All of it may be missing.
@@ -162,9 +172,14 @@ func Make(before Before, after After) (*Plan, error) {
 	}
 	switch out.Class {
 	case change.NewRevision, change.BreaksReaders:
-		out.Views = c.Views
-		out.Rollout = rolloutOf(after.Projection, out.Target)
 		out.Kept = keeps(before.Projection, out.Target)
+		if missing := after.missing(); missing != "" && out.Active != "" && !begun(before.Projection, out.Target) {
+			out.Class = change.Refused
+			out.Refused = []string{v1alpha1.ReasonReplayNotPossible + ": " + change.Lacking(out.Target, out.Active, missing) + ". " + change.LackingWayOut}
+			return out, nil
+		}
+		out.Views = c.Views
+		out.Rollout = rolloutOf(after.Projection, out.Target, out.Kept)
 		if out.Kept {
 			return out, nil
 		}
@@ -184,7 +199,27 @@ func keeps(p *v1alpha1.Projection, revision string) bool {
 	})
 }
 
-func rolloutOf(p *v1alpha1.Projection, target string) *Rollout {
+// begun reports whether there is a revision that the operator goes on with, whatever has become of the log since. One that waits for
+// its turn, or was found lacking already, has nothing yet.
+func begun(p *v1alpha1.Projection, revision string) bool {
+	return p != nil && slices.ContainsFunc(p.Status.Revisions, func(r v1alpha1.RevisionStatus) bool {
+		return r.Name == revision && r.State != v1alpha1.RevisionQueued && r.State != v1alpha1.RevisionDiscarding && r.Reason != v1alpha1.ReasonReplayNotPossible
+	})
+}
+
+// missing says which events a revision that is built now would lack, "" if none, or where nothing is known of the topics.
+func (a *After) missing() string {
+	if !a.TopicStatus {
+		return ""
+	}
+	topics := make([]*v1alpha1.EventTopic, len(a.Topics))
+	for i := range topics {
+		topics[i] = &a.Topics[i]
+	}
+	return change.Missing(topics)
+}
+
+func rolloutOf(p *v1alpha1.Projection, target string, kept bool) *Rollout {
 	r := change.Defaulted(p.Spec.Rollout)
 	out := &Rollout{
 		Promotion: r.Promotion, LockMilliseconds: r.LockTimeoutMilliseconds, KeepSeconds: *r.KeepSeconds, KeepRevisions: *r.KeepRevisions,
@@ -192,6 +227,10 @@ func rolloutOf(p *v1alpha1.Projection, target string) *Rollout {
 	}
 	if r.ActiveRevision != target {
 		out.Pinned = r.ActiveRevision
+	}
+	// What readers have seen before, and what a human names, is shown without.
+	if v := compile.VerificationBy(r.Verify); v != nil && !kept && r.ActiveRevision != target {
+		out.Verify = &Verify{v.Sample, len(v.Assertions)}
 	}
 	return out
 }
@@ -280,7 +319,7 @@ func RefusedPlan(p *v1alpha1.Projection, lines []string) *Plan {
 	return &Plan{Namespace: p.Namespace, Name: p.Name, Class: change.Refused, Refused: lines}
 }
 
-// rebuilds gives the reasons for a new revision, or all where there is none.
+// rebuilds gives the reasons for a new revision, refused or not, or all where there is none.
 func (p *Plan) rebuilds() (why, others []Reason) {
 	for _, r := range p.Reasons {
 		if r.Rebuild || p.Class == change.InPlace {

@@ -21,6 +21,7 @@ import (
 
 const (
 	storeRef = "  storeRef: {name: reads}\n"
+	verify   = "  rollout:\n    verify:\n      sample: 1%\n      assertions: [{name: some, model: order_summary, all: count > 0}, {name: paid, model: order_summary, row: row.lines >= 0}]\n"
 	total    = "models[order_summary].handlers[line-added].add.total"
 )
 
@@ -44,6 +45,9 @@ var pairs = []struct {
 	{"broker-address", []string{"kafka:9092", "kafka-2:9092"}, change.InPlace, "topics"},
 	{"comment", []string{"    key: [order_id]\n", "    comment: Orders at one look.\n    key: [order_id]\n"}, change.InPlace, "models[order_summary].comment"},
 	{"pin", []string{storeRef, storeRef + "  rollout: {activeRevision: \"0123456789\"}\n"}, change.InPlace, "rollout.activeRevision"},
+	{"verify", []string{storeRef, storeRef + "  rollout: {verify: {sample: 1%}}\n"}, change.InPlace, "rollout.verify"},
+	{"verified", []string{"event.price * event.quantity", "event.price", storeRef, storeRef + verify}, change.NewRevision, total},
+	{"verified-and-pinned", []string{"event.price * event.quantity", "event.price", storeRef, storeRef + verify + "    activeRevision: \"0123456789\"\n"}, change.NewRevision, total},
 	{"expression", []string{"event.price * event.quantity", "event.price"}, change.NewRevision, total},
 	{"manual", []string{"event.price * event.quantity", "event.price", storeRef, storeRef + "  rollout: {promotion: Manual, keepSeconds: 0}\n"}, change.NewRevision, total},
 	{"in-place", []string{"event.price * event.quantity", "event.price", storeRef, storeRef + "  rollout: {strategy: InPlace}\n"}, change.NewRevision, total},

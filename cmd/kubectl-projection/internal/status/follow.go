@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
 	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/output"
+	"github.com/projectionist-dev/projectionist/contract"
 )
 
 // Follower draws a projection again and again: in place on a terminal, elsewhere a line for each thing that is new.
@@ -20,6 +22,7 @@ type Follower struct {
 	p     *output.Printer
 	drawn int
 	last  string
+	lag   liveLag
 }
 
 // NewFollower gives a follower that writes to a printer.
@@ -27,6 +30,7 @@ func NewFollower(p *output.Printer) *Follower { return &Follower{p: p} }
 
 // Show draws a view.
 func (f *Follower) Show(v *View) {
+	f.lag.look(v)
 	if !f.p.Terminal {
 		if s := news(v); s != f.last {
 			f.p.Printf("%s  %s\n", v.now.UTC().Format("15:04:05"), s)
@@ -150,8 +154,33 @@ func news(v *View) string {
 	return strings.Join(slices.Compact(parts), "; ")
 }
 
+// Built says what a build has taken, once readers see it: how far behind they were meanwhile, as far as that was shown, how
+// long it took, and what came of its verification.
+func (f *Follower) Built(v *View, revision string) {
+	if s := f.lag.String(); s != "" {
+		f.p.Printf("live lag during the build: %s\n", s)
+	}
+	r := v.Revision(revision)
+	if r == nil {
+		return
+	}
+	var parts []string
+	if r.Built.Events > 0 && r.Built.Seconds > 0 {
+		// Times in which nobody looked do not count, so that it need not be all of them.
+		rate := contract.TwoDigits(float64(r.Built.Events) / float64(r.Built.Seconds))
+		parts = append(parts, fmt.Sprintf("caught up at %s events/s (measured: %s events in %s)",
+			output.Group(rate), output.Group(r.Built.Events), output.Span(time.Duration(r.Built.Seconds)*time.Second)))
+	}
+	if r.Message != "" {
+		parts = append(parts, r.Message)
+	}
+	if len(parts) > 0 {
+		f.p.Printf("%s: %s\n", revision, strings.Join(parts, "; "))
+	}
+}
+
 // Arrived says what a promotion came to: since when readers see the revision, and what is kept.
-func Arrived(p *output.Printer, v *View, revision string) {
+func (f *Follower) Arrived(v *View, revision string) {
 	seen := "readers see " + revision
 	if r := v.Revision(revision); r != nil && r.PromotedAt != nil {
 		seen += " since " + r.PromotedAt.UTC().Format("15:04:05")
@@ -162,5 +191,5 @@ func Arrived(p *output.Printer, v *View, revision string) {
 			parts = append(parts, fmt.Sprintf("%s is kept for a rollback until %s", r.Name, minute(r.KeptUntil.Time)))
 		}
 	}
-	p.Printf("%s\n", p.Paint(output.Green, strings.Join(parts, "; ")))
+	f.p.Printf("%s\n", f.p.Paint(output.Green, strings.Join(parts, "; ")))
 }

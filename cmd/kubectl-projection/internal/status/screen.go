@@ -233,7 +233,16 @@ func problems(p *output.Printer, v *View, all []owned) {
 		if s.Path != "" {
 			p.Printf("           %s\n", s.Path)
 		}
-		p.Printf("%s           see its log:  kubectl logs -n %s %s\n", output.Wrap(s.Message, 11), v.Namespace, o.pod)
+		p.Printf("%s", output.Wrap(s.Message, 11))
+		if way := s.WayOut(); way != "" {
+			p.Printf("           what to do:     %s", strings.TrimLeft(output.Wrap(way, 27), " "))
+		}
+		p.Printf("           see its log:    kubectl logs -n %s %s\n", v.Namespace, o.pod)
+		if at, err := s.Position.Offset(); err == nil {
+			// On one line, to be copied.
+			p.Printf("           see the event:  kafka-console-consumer.sh --bootstrap-server HOST:PORT --topic %s --partition %d --offset %d --max-messages 1\n",
+				cmp.Or(v.topics[o.Topic], "TOPIC"), o.Partition, at)
+		}
 	}
 }
 

@@ -31,6 +31,8 @@ type View struct {
 
 	store string
 	now   time.Time
+	// topics are the names at the broker, by EventTopic, of topics with a partition that stopped; those that may not be read are missing.
+	topics map[string]string
 }
 
 // Replay is a Replay of the projection.
@@ -40,6 +42,8 @@ type Replay struct {
 	// Keys is how many keys it is of; 0: it builds everything anew.
 	Keys   int                   `json:"keys,omitempty"`
 	Status v1alpha1.ReplayStatus `json:"status"`
+
+	generation int64
 }
 
 // Gone is how a Replay is that is not there any more.
@@ -90,7 +94,7 @@ func Read(ctx context.Context, c *cluster.Cluster, name string, exact bool, now 
 		return nil, err
 	}
 	for i := range replays {
-		v.Replays = append(v.Replays, Replay{replays[i].Name, string(replays[i].UID), len(replays[i].Spec.Keys.Values), replays[i].Status})
+		v.Replays = append(v.Replays, Replay{replays[i].Name, string(replays[i].UID), len(replays[i].Spec.Keys.Values), replays[i].Status, replays[i].Generation})
 	}
 	if !exact {
 		return v, nil
@@ -103,7 +107,28 @@ func Read(ctx context.Context, c *cluster.Cluster, name string, exact bool, now 
 		v.Note = "no exact figures per partition: the projectors could not be asked through the API server"
 	}
 	slices.SortFunc(v.Projectors, func(a, b contract.ProjectorStatus) int { return strings.Compare(a.Pod, b.Pod) })
-	return v, nil
+	return v, v.lookUpTopics(ctx, c)
+}
+
+func (v *View) lookUpTopics(ctx context.Context, c *cluster.Cluster) error {
+	v.topics = map[string]string{}
+	for i := range v.Projectors {
+		for _, ps := range v.Projectors[i].Partitions {
+			if _, known := v.topics[ps.Topic]; known || ps.Stopped == nil {
+				continue
+			}
+			t := new(v1alpha1.EventTopic)
+			there, err := c.Get(ctx, ps.Topic, t)
+			if err != nil && !cluster.Forbidden(err) {
+				return err
+			}
+			v.topics[ps.Topic] = ""
+			if there {
+				v.topics[ps.Topic] = cmp.Or(t.Status.BrokerTopic, t.Spec.Topic, t.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // order puts the revision that readers see first, then what is built, then what is kept.
@@ -128,10 +153,8 @@ func (v *View) Revision(name string) *v1alpha1.RevisionStatus {
 }
 
 func (v *View) condition(kind string) (status, reason, message string) {
-	for _, c := range v.Status.Conditions {
-		if c.Type == kind {
-			return string(c.Status), c.Reason, c.Message
-		}
+	if c := find(v.Status.Conditions, kind); c != nil {
+		return string(c.Status), c.Reason, c.Message
 	}
 	return "", "", ""
 }
