@@ -71,6 +71,22 @@ func TestRight(t *testing.T) {
 	}
 }
 
+// TestAlone: a Replay is made long after its Projection, and its file is no error without that one's.
+func TestAlone(t *testing.T) {
+	_, screen := lintFiles(t, "testdata/alone/replay.yaml")
+	want := `testdata/alone/replay.yaml:5:25: advice: Replay again projectionRef.name
+    what it asks of Projection "order-summary" is not checked, which is not among the files
+      projectionRef: {name: order-summary}
+                            ^^^^^^^^^^^^^
+    looked in testdata/alone/replay.yaml (1 file), where there is no Projection: name the file that
+    has it too
+1 file, 0 errors, 1 advice
+`
+	if screen != want {
+		t.Errorf("%s\nwant\n%s", screen, want)
+	}
+}
+
 // FuzzRun: whatever a file holds, lint answers, and every finding is in the file.
 func FuzzRun(f *testing.F) {
 	files, err := filepath.Glob("testdata/*/*.yaml")

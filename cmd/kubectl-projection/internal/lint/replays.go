@@ -34,10 +34,7 @@ func (l *linter) replays() {
 		p, err := l.workspace.Projection(filepath.Dir(o.File.Name), o.Namespace, r.Spec.ProjectionRef.Name)
 		switch {
 		case err != nil && p.Object == nil && !l.named(o, r.Spec.ProjectionRef.Name):
-			l.compiled(o, nil, compile.Problem{
-				Path: "projectionRef", Reason: compile.ReasonReferenceMissing, Severity: compile.Error,
-				Message: fmt.Sprintf("there is no Projection %q in this namespace; create it, or correct the name", r.Spec.ProjectionRef.Name),
-			})
+			l.compiled(o, nil, l.orphan(r.Spec.ProjectionRef.Name))
 			continue
 		case err != nil:
 			l.field(o, "spec.projectionRef.name", false, Finding{
@@ -54,6 +51,20 @@ func (l *linter) replays() {
 		l.verify(o, r, around.Input)
 		l.start(o, r, p, c)
 	}
+}
+
+// orphan is what there is to say of a Replay whose Projection is not among the files. It is made once, long after its
+// Projection's file, and often linted alone: where there is no Projection at all, nothing is wrong.
+func (l *linter) orphan(projection string) compile.Problem {
+	out := compile.Problem{
+		Path: "projectionRef", Reason: compile.ReasonReferenceMissing, Severity: compile.Error,
+		Message: fmt.Sprintf("there is no Projection %q in this namespace; create it, or correct the name", projection),
+	}
+	if len(l.workspace.Projections) == 0 {
+		out.Severity = compile.Advice
+		out.Message = fmt.Sprintf("what it asks of Projection %q is not checked, which is not among the files", projection)
+	}
+	return out
 }
 
 // doubtful tells whether something about a field, or below it, was said already.
