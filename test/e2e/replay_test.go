@@ -155,6 +155,10 @@ func (n *space) whenNotReady(ctx context.Context, from string) string {
 		for e := range w.ResultChan() {
 			p, is := e.Object.(*v1alpha1.Projection)
 			if !is {
+				w.Stop()
+				if ctx.Err() != nil {
+					return ""
+				}
 				return fmt.Sprintf("the watch ended with %v", e.Object)
 			}
 			from = p.ResourceVersion
