@@ -4,12 +4,18 @@
 package main
 
 import (
+	"context"
+	"sync"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/projectionist-dev/projectionist/api/v1alpha1"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/cluster"
+	"github.com/projectionist-dev/projectionist/cmd/kubectl-projection/internal/status"
 )
 
 // made is the Replay that a command makes at noon.
@@ -182,4 +188,34 @@ func TestBuiltSays(t *testing.T) {
 		}},
 		{"built-waited", []string{"replay", "order-summary", "--wait"}, func(w *world) { build(w, 100) }},
 	})
+}
+
+// TestLookIsOfOneTime: a Replay that ends between two reads is not shown beside a Projection of before.
+func TestLookIsOfOneTime(t *testing.T) {
+	w := newWorld(t)
+	w.building(v1alpha1.RevisionBuilding, "0", "")
+	if err := w.client.Create(t.Context(), &v1alpha1.Replay{ObjectMeta: metav1.ObjectMeta{Namespace: w.projection.Namespace, Name: made},
+		Spec: v1alpha1.ReplaySpec{ProjectionRef: v1alpha1.LocalRef{Name: "order-summary"}}}); err != nil {
+		t.Fatal(err)
+	}
+	ends := sync.OnceFunc(w.replayComplete)
+	c := cluster.New(interceptor.NewClient(w.client.(client.WithWatch), interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			err := c.Get(ctx, key, o, opts...)
+			ends()
+			return err
+		},
+		List: func(ctx context.Context, c client.WithWatch, o client.ObjectList, opts ...client.ListOption) error {
+			err := c.List(ctx, o, opts...)
+			ends()
+			return err
+		},
+	}), w.projection.Namespace, nil)
+	v, err := status.Read(t.Context(), c, "order-summary", false, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if how, _ := v.Replay(made); how != "" && v.Status.ActiveRevision != next {
+		t.Errorf("the Replay is %s and readers see %s", how, v.Status.ActiveRevision)
+	}
 }

@@ -83,16 +83,17 @@ func (v *View) attempt(attempt string) string {
 
 // Read asks the API server and, where exact is set and that is allowed, the projectors.
 func Read(ctx context.Context, c *cluster.Cluster, name string, exact bool, now time.Time) (*View, error) {
+	// A Replay ends once its Projection's status says so: read before that, it is never ahead of it.
+	replays, unlisted := c.Replays(ctx, name)
 	p, err := c.Projection(ctx, name)
 	if err != nil {
 		return nil, err
 	}
+	if unlisted != nil && !cluster.Forbidden(unlisted) {
+		return nil, unlisted
+	}
 	v := &View{Namespace: p.Namespace, Name: p.Name, Generation: p.Generation, Status: p.Status, store: p.Spec.StoreRef.Name, now: now}
 	slices.SortStableFunc(v.Status.Revisions, func(a, b v1alpha1.RevisionStatus) int { return cmp.Compare(order(a.State), order(b.State)) })
-	replays, err := c.Replays(ctx, name)
-	if err != nil && !cluster.Forbidden(err) {
-		return nil, err
-	}
 	for i := range replays {
 		v.Replays = append(v.Replays, Replay{replays[i].Name, string(replays[i].UID), len(replays[i].Spec.Keys.Values), replays[i].Status, replays[i].Generation})
 	}
