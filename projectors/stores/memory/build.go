@@ -23,8 +23,12 @@ type build struct {
 	owner  string
 	claims []stores.Claim
 	lost   chan struct{}
-	once   sync.Once
+	// claimed is set when claims are complete: who claims from then on takes the right away. Store.mu guards it.
+	claimed    bool
+	once, gone sync.Once
 }
+
+func (b *build) lose() { b.gone.Do(func() { close(b.lost) }) }
 
 // StartBuild implements stores.Builder.
 func (w *writer) StartBuild(ctx context.Context, owner string) (stores.Build, error) {
@@ -54,6 +58,9 @@ func (w *writer) StartBuild(ctx context.Context, owner string) (stores.Build, er
 		b.Close()
 		return nil, err
 	}
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	b.claimed = true
 	return b, nil
 }
 
@@ -172,7 +179,7 @@ func (s *Store) EndBuild(w stores.Writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.revision(w.(*writer).c); r != nil && r.builder != nil {
-		close(r.builder.lost)
+		r.builder.lose()
 		r.builder = nil
 	}
 }

@@ -68,6 +68,9 @@ func (w *writer) Claim(ctx context.Context, by string, tps []event.TopicPartitio
 		p.Token, p.Owner = rand.Text(), by
 		out[i] = *p
 	}
+	if r.builder != nil && r.builder.claimed && len(tps) > 0 {
+		r.builder.lose()
+	}
 	return out, nil
 }
 

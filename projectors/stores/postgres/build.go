@@ -123,7 +123,9 @@ func (w *Writer) lockBuild(ctx context.Context) (*pgxpool.Tx, error) {
 	var ours bool
 	_, err = tx.Exec(ctx, settings(w.cfg.StatementTimeout, w.cfg.LockTimeout, buildIdle, w.cfg.NetworkTimeout, nil))
 	if err == nil {
-		err = tx.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_xact_lock($1)", w.buildKey()).Scan(&ours)
+		// The portal of the extended protocol would keep a snapshot until the next statement: vacuum would heed it, and
+		// a switch or an index of another projection that comes upon it would wait for the end of the build.
+		err = tx.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_xact_lock($1)", pgx.QueryExecModeSimpleProtocol, w.buildKey()).Scan(&ours)
 	}
 	if err == nil && !ours {
 		err = stores.ErrBuilding
@@ -150,8 +152,12 @@ func release(tx pgx.Tx) {
 	_ = tx.Rollback(ctx)
 }
 
+// peekEvery is after how many signs of life the claims are looked at: once per Config.NetworkTimeout.
+const peekEvery = 4
+
 // hold keeps the right, and takes it again after the connection was lost: the
-// work of hours is as good as before where nobody else has claimed since.
+// work of hours is as good as before where nobody else has claimed since. Whether
+// somebody has, the lock does not tell: projectors claim without it.
 func (b *build) hold(ctx context.Context, tx *pgxpool.Tx) {
 	defer close(b.done)
 	defer func() {
@@ -159,27 +165,31 @@ func (b *build) hold(ctx context.Context, tx *pgxpool.Tx) {
 			release(tx)
 		}
 	}()
-	tick := time.NewTicker(b.w.cfg.NetworkTimeout / 4)
+	tick := time.NewTicker(b.w.cfg.NetworkTimeout / peekEvery)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 		if tx != nil {
-			if _, err := tx.Exec(ctx, "SELECT 1"); err == nil {
+			err := tx.Conn().Ping(ctx) // which is no statement, and takes no snapshot
+			if err == nil && n%peekEvery != 0 {
 				continue
 			}
-			release(tx)
-			tx = nil
+			if err != nil {
+				release(tx)
+				tx = nil
+			}
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		held, err := b.w.lockBuild(ctx)
-		if err == nil {
-			tx = held
+		if tx == nil {
+			if held, err := b.w.lockBuild(ctx); err == nil {
+				tx = held
+			}
 		}
 		if rows, err := b.w.Peek(ctx); err == nil && !b.ours(rows) {
 			close(b.lost)

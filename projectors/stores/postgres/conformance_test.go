@@ -8,6 +8,7 @@ package postgres
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -55,7 +56,9 @@ func (o *onlooker) Admin() stores.Admin { return o.adm }
 
 func (o *onlooker) Writer(t testing.TB, c *contract.Contract) stores.Writer {
 	t.Helper()
-	w, err := OpenWriter(o.config(), c)
+	cfg := o.config()
+	cfg.NetworkTimeout = 4 * time.Second // a build looks that often whether its claims are its own
+	w, err := OpenWriter(cfg, c)
 	if err != nil {
 		t.Fatal(err)
 	}

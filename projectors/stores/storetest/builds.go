@@ -261,7 +261,17 @@ func buildRight(t *testing.T, h Harness) {
 	t.Run("a claim during it", func(t *testing.T) {
 		s, _ := open(t)
 		b := s.start()
+		select {
+		case <-b.Lost():
+			t.Fatal("the right is gone while nobody has claimed")
+		default:
+		}
 		s.claimAll()
+		select {
+		case <-b.Lost():
+		case <-s.ctx.Done():
+			t.Fatal("it does not hear that its claims are gone, and works on in vain")
+		}
 		var fenced *stores.FencedError
 		if err := s.write(b, [][][]value.Value{{{"a", int64(1), nil}}}); !errors.As(err, &fenced) {
 			t.Fatalf("%v", err)
