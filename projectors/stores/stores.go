@@ -128,8 +128,8 @@ type Admin interface {
 	// show the revision that was prepared first. Starts number the partitions of
 	// each topic from 0 without gaps.
 	Prepare(ctx context.Context, c *contract.Contract, starts []Start) (contract.PrepareFacts, error)
-	// Retire drops every relation and bookkeeping row of a projection (by
-	// cluster, namespace and name) and says what it dropped. Nothing to drop is no error.
+	// Retire drops every relation and bookkeeping row of a projection and says what it dropped. Nothing to drop is no
+	// error. What a projection of the same cluster, namespace and name but another UID has prepared since is not its own: it drops nothing.
 	Retire(ctx context.Context, owner contract.Identity) ([]string, error)
 	Close()
 }

@@ -160,6 +160,9 @@ func (a admin) Retire(ctx context.Context, id contract.Identity) ([]string, erro
 	defer a.s.mu.Unlock()
 	who := ownerOf(id)
 	var dropped []string
+	if p := a.s.projections[who]; p == nil || p.uid != id.UID {
+		return nil, nil
+	}
 	for name, r := range a.s.relations {
 		if r.owner != nil && *r.owner == who {
 			delete(a.s.relations, name)

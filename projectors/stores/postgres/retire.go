@@ -12,10 +12,9 @@ import (
 	"github.com/projectionist-dev/projectionist/contract"
 )
 
-// Retire drops what the bookkeeping gives to owner's cluster, namespace and
-// name, views first, and then the bookkeeping's own rows, in one transaction. It
+// Retire drops what the bookkeeping gives to owner, views first, and then the bookkeeping's own rows, in one transaction. It
 // never cascades: a foreign object that depends on a relation stops it.
-// Nothing to drop is no error.
+// Nothing to drop is no error, and neither is what a Projection made anew has adopted: the request is late, and the tables are not its own.
 func (a *Admin) Retire(ctx context.Context, owner contract.Identity) ([]string, error) {
 	var dropped []string
 	err := a.cfg.inTx(ctx, a.pool, pgx.ReadWrite, func(tx pgx.Tx) error {
@@ -31,8 +30,8 @@ func (a *Admin) Retire(ctx context.Context, owner contract.Identity) ([]string, 
 		}
 		book := func(name string) string { return quote(a.cfg.BookkeepingSchema, name) }
 		var id int64
-		err = tx.QueryRow(ctx, "SELECT id FROM "+book("projections")+" WHERE cluster = $1 AND namespace = $2 AND name = $3 FOR UPDATE",
-			owner.Cluster, owner.Namespace, owner.Name).Scan(&id)
+		err = tx.QueryRow(ctx, "SELECT id FROM "+book("projections")+" WHERE cluster = $1 AND namespace = $2 AND name = $3 AND uid = $4 FOR UPDATE",
+			owner.Cluster, owner.Namespace, owner.Name, owner.UID).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}

@@ -86,8 +86,7 @@ func scan(rows *sql.Rows, types []value.Type) ([]value.Value, error) {
 	return row, nil
 }
 
-// Retire drops what the bookkeeping gives to the owner's cluster, namespace and
-// name, views first, and then the bookkeeping's own rows.
+// Retire drops what the bookkeeping gives to the owner, views first, and then the bookkeeping's own rows.
 func (a admin) Retire(ctx context.Context, owner contract.Identity) ([]string, error) {
 	var dropped []string
 	err := a.d.write(ctx, func(s *session) error {
@@ -98,7 +97,7 @@ func (a admin) Retire(ctx context.Context, owner contract.Identity) ([]string, e
 		var drops []string
 		if err := s.query(`SELECT r.kind, r.name FROM projectionist_relations r
 JOIN projectionist_projections p ON p.id = r.projection JOIN sqlite_master m ON m.name = r.name AND m.type = r.kind
-WHERE p.cluster = ? AND p.namespace = ? AND p.name = ? ORDER BY r.kind DESC, r.name`, []any{owner.Cluster, owner.Namespace, owner.Name}, func(rows *sql.Rows) error {
+WHERE p.cluster = ? AND p.namespace = ? AND p.name = ? AND p.uid = ? ORDER BY r.kind DESC, r.name`, []any{owner.Cluster, owner.Namespace, owner.Name, owner.UID}, func(rows *sql.Rows) error {
 			var kind, name string
 			err := rows.Scan(&kind, &name)
 			drops, dropped = append(drops, "DROP "+kind+" "+quote(name)), append(dropped, kind+" "+quote(name))
@@ -113,11 +112,11 @@ WHERE p.cluster = ? AND p.namespace = ? AND p.name = ? ORDER BY r.kind DESC, r.n
 		}
 		for _, of := range []string{"positions", "partitions", "barriers", "relations", "revisions"} {
 			if err := s.exec("DELETE FROM "+bookPrefix+of+` WHERE projection IN
-(SELECT id FROM projectionist_projections WHERE cluster = ? AND namespace = ? AND name = ?)`, owner.Cluster, owner.Namespace, owner.Name); err != nil {
+(SELECT id FROM projectionist_projections WHERE cluster = ? AND namespace = ? AND name = ? AND uid = ?)`, owner.Cluster, owner.Namespace, owner.Name, owner.UID); err != nil {
 				return err
 			}
 		}
-		return s.exec("DELETE FROM projectionist_projections WHERE cluster = ? AND namespace = ? AND name = ?", owner.Cluster, owner.Namespace, owner.Name)
+		return s.exec("DELETE FROM projectionist_projections WHERE cluster = ? AND namespace = ? AND name = ? AND uid = ?", owner.Cluster, owner.Namespace, owner.Name, owner.UID)
 	})
 	if err != nil {
 		return nil, err
