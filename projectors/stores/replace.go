@@ -34,8 +34,9 @@ type Replacer interface {
 type Replacement struct {
 	// Owner is what the position rows show as the owner of the claims that are ended.
 	Owner string
-	// Hold bounds for how long the positions are locked, which all writers of the revision wait for, and how long a lock
-	// is waited for; 0 is DefaultHold, more than MaxHold is MaxHold. ctx of Fold is done then, with ErrHeldTooLong as its cause.
+	// Hold bounds what is done while the positions are locked, which all writers of the revision wait for: Fold, and reading and
+	// writing its rows. Only the COMMIT comes on top. It also bounds how long a lock is waited for. 0 is DefaultHold, more than
+	// MaxHold is MaxHold. ctx of Fold is done then, with ErrHeldTooLong as its cause.
 	Hold time.Duration
 	// Fold gives the rows as of the claims' positions, on the caller's goroutine, and each key once. It must not use the
 	// store, and may be called several times: each time for positions of their own.
@@ -79,8 +80,8 @@ type ReplacedRows struct {
 	Written, Deleted, Equal int64
 }
 
-// ErrHeldTooLong means that the rows were not there within Replacement.Hold: the positions are free again, and nothing was changed.
-var ErrHeldTooLong = errors.New("the rows were not folded in the time for which writers may be held up")
+// ErrHeldTooLong means that the rows were not folded and written within Replacement.Hold: the positions are free again, and nothing was changed.
+var ErrHeldTooLong = errors.New("the rows were not folded and written in the time for which writers may be held up")
 
 // freePrefix begins the token of a claim that was ended. Writers mint none that begins so.
 const freePrefix = "free-"

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
@@ -91,28 +92,57 @@ func (r *replacing) try(ctx context.Context) error {
 		if slices.ContainsFunc(claims, func(c stores.Claim) bool { return strings.HasPrefix(c.Token, r.token) }) {
 			return nil // the answer to the COMMIT of the last try was lost
 		}
-		rows, err := r.fold(ctx, claims, barriers)
-		if err != nil {
-			return err
-		}
-		r.done = stores.Replaced{Claims: claims, Models: make([]stores.ReplacedRows, len(r.tables))}
-		p := &pipeline{ctx: ctx, conn: conn}
-		for m, t := range r.tables {
-			if err := r.replace(p, t, ofModel(rows, m), &r.done.Models[m]); err != nil {
-				return err
+		held, cancel := context.WithDeadlineCause(ctx, time.Now().Add(r.rep.HoldOrDefault()), stores.ErrHeldTooLong)
+		defer cancel()
+		if err := r.work(held, conn, claims, barriers); err != nil {
+			if _, code := sqlState(err); r.refused == nil && ctx.Err() == nil && (held.Err() != nil || code == stateQueryCanceled) {
+				r.refused = stores.ErrHeldTooLong
 			}
-		}
-		if err := p.flush(); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "UPDATE "+r.book("positions")+" SET epoch = epoch + 1, token = $3::text || '/' || topic || '/' || partition::text, owner = $4, claimed_at = pg_catalog.now() WHERE projection = $1 AND revision = $2",
-			r.id, r.c.Revision, r.token, r.rep.Owner); err != nil {
-			return err
-		}
-		// A constraint that is deferred is tested here, where its table is known.
-		_, err = tx.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE")
-		return explainCommit(r.cfg.Schema, r.tables, err)
+		return nil
 	})
+}
+
+// work is what all writers of the revision wait for, until ctx ends. The COMMIT after it has the time that it takes: one that is
+// given up is perhaps done all the same.
+func (r *replacing) work(ctx context.Context, conn *pgxpool.Conn, claims []stores.Claim, barriers []stores.Barrier) error {
+	rows, err := r.fold(ctx, claims, barriers)
+	if err != nil {
+		return err
+	}
+	// The server does not hear that the client's time is over until it has done what it is at. Behind the lock of a
+	// row it gives up sooner, so that what it has waited for can be told.
+	end, _ := ctx.Deadline()
+	if err := r.timeouts(ctx, time.Until(end), time.Until(end)/2); err != nil {
+		return err
+	}
+	r.done = stores.Replaced{Claims: claims, Models: make([]stores.ReplacedRows, len(r.tables))}
+	p := &pipeline{ctx: ctx, conn: conn}
+	for m, t := range r.tables {
+		if err := r.replace(p, t, ofModel(rows, m), &r.done.Models[m]); err != nil {
+			return err
+		}
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	if _, err := r.tx.Exec(ctx, "UPDATE "+r.book("positions")+" SET epoch = epoch + 1, token = $3::text || '/' || topic || '/' || partition::text, owner = $4, claimed_at = pg_catalog.now() WHERE projection = $1 AND revision = $2",
+		r.id, r.c.Revision, r.token, r.rep.Owner); err != nil {
+		return err
+	}
+	// A constraint that is deferred is tested here, where its table is known.
+	if _, err = r.tx.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
+		return explainCommit(r.cfg.Schema, r.tables, err)
+	}
+	// A COMMIT that is ended while it waits for a synchronous standby is one without that.
+	return r.timeouts(ctx, r.cfg.StatementTimeout, r.cfg.LockTimeout)
+}
+
+func (r *replacing) timeouts(ctx context.Context, statement, lock time.Duration) error {
+	ms := func(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }
+	_, err := r.tx.Exec(ctx, "SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('lock_timeout', $2, true)", ms(statement), ms(lock))
+	return err
 }
 
 func (r *replacing) book(name string) string { return quote(r.cfg.BookkeepingSchema, name) }
@@ -122,9 +152,8 @@ func (r *replacing) lock(ctx context.Context) ([]stores.Claim, []stores.Barrier,
 	if _, err := r.tx.Exec(ctx, r.cfg.prologue()); err != nil {
 		return nil, nil, err
 	}
-	// Whoever waits here, be it behind a reader of one row, holds up what it has locked already.
-	limit := strconv.FormatInt(r.rep.HoldOrDefault().Milliseconds(), 10)
-	if _, err := r.tx.Exec(ctx, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", limit); err != nil {
+	// Whoever waits here, be it behind a reader of one row, holds up what it has locked already: one wait, and all of them together, have a limit.
+	if err := r.timeouts(ctx, 2*r.rep.HoldOrDefault(), r.rep.HoldOrDefault()); err != nil {
 		return nil, nil, err
 	}
 	if err := r.find(ctx, " FOR UPDATE OF r"); err != nil {
@@ -161,9 +190,7 @@ func (r *replacing) places(ctx context.Context, lock string) ([]stores.Claim, []
 }
 
 // fold calls rep.Fold while the positions are locked.
-func (r *replacing) fold(ctx context.Context, claims []stores.Claim, barriers []stores.Barrier) ([]stores.Row, error) {
-	held, cancel := context.WithDeadlineCause(ctx, time.Now().Add(r.rep.HoldOrDefault()), stores.ErrHeldTooLong)
-	defer cancel()
+func (r *replacing) fold(held context.Context, claims []stores.Claim, barriers []stores.Barrier) ([]stores.Row, error) {
 	rows, err := r.rep.Fold(held, slices.Clone(claims), barriers)
 	if err == nil && held.Err() != nil {
 		err = context.Cause(held)

@@ -20,7 +20,7 @@ import (
 
 // given are rows whatever the positions, which it counts.
 func given(calls *int, rows ...stores.Row) stores.Replacement {
-	return stores.Replacement{Owner: "repair", Hold: 300 * time.Millisecond, Fold: func(context.Context, []stores.Claim, []stores.Barrier) ([]stores.Row, error) {
+	return stores.Replacement{Owner: "repair", Hold: stores.MaxHold, Fold: func(context.Context, []stores.Claim, []stores.Barrier) ([]stores.Row, error) {
 		*calls++
 		return rows, nil
 	}}
@@ -75,7 +75,9 @@ func TestReplaceWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		calls := 0
-		_, err = a.Replace(t.Context(), c, given(&calls, stores.Row{Key: []value.Value{"o1"}}))
+		rep := given(&calls, stores.Row{Key: []value.Value{"o1"}})
+		rep.Hold = time.Second
+		_, err = a.Replace(t.Context(), c, rep)
 		_ = wantReason(t, err, ReasonContention)
 		if err := other.Rollback(t.Context()); err != nil {
 			t.Fatal(err)
@@ -97,14 +99,15 @@ func TestReplaceKeepsPartitionsOut(t *testing.T) {
 	wr := w.prepared(c, 1)
 	added := make(chan error, 1)
 	seen := ""
-	_, err := w.admin(w.config()).Replace(t.Context(), c, stores.Replacement{Fold: func(ctx context.Context, claims []stores.Claim, _ []stores.Barrier) ([]stores.Row, error) {
+	_, err := w.admin(w.config()).Replace(t.Context(), c, stores.Replacement{Hold: stores.MaxHold, Fold: func(ctx context.Context, claims []stores.Claim, _ []stores.Barrier) ([]stores.Row, error) {
 		go func() {
 			_, err := wr.AddPartitions(t.Context(), stores.Barrier{Topic: "orders", Before: 1, After: 2, Ends: []int64{0}})
 			added <- err
 		}()
 		for {
 			var waits bool
-			if err := w.sql.QueryRow(ctx, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted").Scan(&waits); err != nil || waits {
+			if err := w.sql.QueryRow(ctx, `SELECT count(*) > 0 FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND a.query LIKE '%FOR NO KEY UPDATE%'`).Scan(&waits); err != nil || waits {
 				seen = w.text("SELECT count(*) FROM projectionist.positions")
 				return nil, err
 			}
@@ -118,6 +121,35 @@ func TestReplaceKeepsPartitionsOut(t *testing.T) {
 	}
 	if n := w.text("SELECT count(*) FROM projectionist.positions WHERE epoch = 0"); n != "1" {
 		t.Fatal(n, "partitions were added")
+	}
+}
+
+// Rows that take longer to write than writers may be held up are not written: the projector goes on, with its claims.
+func TestReplaceIsBounded(t *testing.T) {
+	w, c := newWorld(t), ordersContract()
+	wr := w.prepared(c, 1)
+	cl := claim(t, wr, "a", orders(0))[0]
+	if err := wr.Commit(t.Context(), move(cl, 1, batch(t, c, effect("o1"), effect("o2")))); err != nil {
+		t.Fatal(err)
+	}
+	cl.Next = 1
+	w.exec("CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_sleep(20); RETURN OLD; END'")
+	w.exec(`CREATE TRIGGER slow BEFORE DELETE ON shop."` + c.Physical("order_summary") + `" FOR EACH ROW EXECUTE FUNCTION public.slow()`)
+	calls := 0
+	rep := given(&calls, stores.Row{Key: []value.Value{"o1"}})
+	rep.Hold = time.Second
+	if _, err := w.admin(w.config()).Replace(t.Context(), c, rep); !errors.Is(err, stores.ErrHeldTooLong) || calls != 1 {
+		t.Fatalf("%v, %d calls", err, calls)
+	}
+	began := time.Now()
+	if err := wr.Commit(t.Context(), move(cl, 2, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Fatalf("the projector waited for %s", took)
+	}
+	if n := w.text("SELECT count(*) FROM shop.order_summary"); n != "2" {
+		t.Fatal(n, "rows")
 	}
 }
 
