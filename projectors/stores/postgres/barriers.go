@@ -117,7 +117,7 @@ func scanBarrier(row pgx.CollectableRow) (stores.Barrier, error) {
 	for i, e := range ends {
 		var err error
 		if b.Ends[i], err = contract.Position(e).Offset(); err != nil {
-			return b, fmt.Errorf("barrier of topic %s: %w", b.Topic, err)
+			return b, damaged("a barrier of topic "+b.Topic, err)
 		}
 	}
 	return b, nil

@@ -28,6 +28,8 @@ const bookkeepingVersion = 2
 const (
 	advisoryClass = 0x70726f6a // "proj"
 	advisoryDDL   = 1
+	// advisoryIndexes is the class of the locks that keep one table's indexes from being made twice at once.
+	advisoryIndexes = 0x70726f69 // "proi"
 )
 
 type bookTable struct {

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,6 +204,63 @@ func TestBuildStripsTables(t *testing.T) {
 	})
 }
 
+// A builder that is killed while keys and indexes are made lets go of the tables: its session does not work on for nobody.
+func TestBuilderIsGone(t *testing.T) {
+	w := newWorld(t)
+	c := w.beside()
+	w.exec("CREATE FUNCTION public.slow() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_sleep(600); END'")
+	w.exec("CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION public.slow()")
+	p := newProxy(t, w.ep)
+	b := w.building(w.writer(w.throughProxy(p), c))
+	ended := make(chan error, 1)
+	go func() { ended <- b.write(nothing, nothing) }()
+	const working = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+	within(t, time.Minute, "the index is being made", func() bool { return w.text(working) == "1" })
+	p.vanish()
+	if err := <-ended; !stores.Transient(err) {
+		t.Fatalf("%v", err)
+	}
+	within(t, 6*clientCheck, "the session has ended", func() bool { return w.text(working) == "0" })
+	b.holds("0")
+}
+
+// A definition that is to change in the middle of a build does not wait for its end: everybody else's would wait with it.
+func TestPrepareDuringBuild(t *testing.T) {
+	w := newWorld(t)
+	c := w.beside()
+	b := w.building(w.writer(w.config(), c))
+	more := *c
+	more.Models = slices.Clone(c.Models)
+	more.Models[0].Indexes = append(slices.Clone(c.Models[0].Indexes), contract.Index{Columns: []string{"n"}})
+	cfg := w.config()
+	cfg.LockTimeout = 5 * time.Minute
+	a := w.admin(cfg)
+	var refused error
+	if err := b.write(func() { _, refused = a.Prepare(t.Context(), &more, starts(c, 2)) }, nothing); err != nil {
+		t.Fatal(err)
+	}
+	if e := wantReason(t, refused, ReasonContention); !strings.Contains(e.Message, "being built") {
+		t.Fatal(e)
+	}
+	b.holds("2")
+	if _, err := a.Prepare(t.Context(), &more, starts(c, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(w.indexes(), "CREATE"); n != 3 {
+		t.Fatal(w.indexes())
+	}
+}
+
+// within waits for what comes about sooner or later.
+func within(t *testing.T, limit time.Duration, what string, reached func() bool) {
+	t.Helper()
+	for began := time.Now(); !reached(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > limit {
+			t.Fatalf("within %s, it did not come about that %s", limit, what)
+		}
+	}
+}
+
 // A holder whose session has ended takes its right again, unless somebody has claimed meanwhile.
 func TestBuildKeepsItsRight(t *testing.T) {
 	const holder = " FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -210,6 +269,9 @@ func TestBuildKeepsItsRight(t *testing.T) {
 	cfg := w.config()
 	cfg.NetworkTimeout = 400 * time.Millisecond
 	b := w.building(w.writer(cfg, c))
+	if n := w.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL"); n != "0" {
+		t.Fatalf("%s sessions have a snapshot, which vacuum and the switches of others wait for", n)
+	}
 	other := w.writer(w.config(), c)
 	if _, err := other.StartBuild(t.Context(), "pod-2"); !errors.Is(err, stores.ErrBuilding) {
 		t.Fatalf("%v", err)
@@ -228,10 +290,10 @@ func TestBuildKeepsItsRight(t *testing.T) {
 	if _, err := other.StartBuild(t.Context(), "pod-2"); !errors.Is(err, stores.ErrBuilding) {
 		t.Fatalf("it has not taken its right again: %v", err)
 	}
-	end()
 	if _, err := other.Claim(t.Context(), "pod-2", []event.TopicPartition{orders(0)}); err != nil {
 		t.Fatal(err)
 	}
+	end()
 	select {
 	case <-b.Lost():
 	case <-time.After(20 * time.Second):

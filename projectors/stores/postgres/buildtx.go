@@ -60,6 +60,9 @@ func (b *build) attempt(ctx context.Context, c *stores.Commit, rows stores.Fill,
 	if _, err := tx.Exec(ctx, settings(0, w.cfg.LockTimeout, writeIdle, w.cfg.NetworkTimeout, nil)); err != nil {
 		return err
 	}
+	if err := watchClient(ctx, tx); err != nil {
+		return err
+	}
 	bare, err := b.strip(ctx, tx, id)
 	if err != nil {
 		return err

@@ -132,6 +132,28 @@ func settings(statement, lock, idle, network time.Duration, more [][2]string) st
 		" THEN pg_catalog.set_config('synchronous_commit', 'on', true) END"
 }
 
+// clientCheck is how often the server looks during a long statement whether its client is still there.
+const clientCheck = 10 * time.Second
+
+// watchClient makes the server end a statement of the transaction whose client is gone. Otherwise it looks at its socket only when
+// it has something to say, and a process that was killed leaves a CREATE INDEX that works on for hours and keeps its locks.
+// PostgreSQL 13 does not have the setting, and a system that cannot tell refuses it: there it is as it was.
+func watchClient(ctx context.Context, tx pgx.Tx) error {
+	part, err := tx.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = part.Exec(ctx, "SELECT pg_catalog.set_config(name, $1, true) FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval' AND setting = '0'",
+		strconv.FormatInt(clientCheck.Milliseconds(), 10))
+	if _, code := sqlState(err); code == stateInvalidParameter {
+		return part.Rollback(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return part.Commit(ctx)
+}
+
 // inTx is rawTx with errors as the interfaces of package stores promise them.
 func (c Config) inTx(ctx context.Context, pool *pgxpool.Pool, mode pgx.TxAccessMode, fn func(pgx.Tx) error) error {
 	return environment(ctx, c.rawTx(ctx, pool, mode, fn))

@@ -11,6 +11,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/projectionist-dev/projectionist/projectors/stores"
@@ -33,6 +34,7 @@ const (
 // SQLSTATEs that are looked for by name.
 const (
 	stateDivisionByZero   = "22012"
+	stateInvalidParameter = "22023"
 	stateNotNullViolation = "23502"
 	stateUniqueViolation  = "23505"
 	stateUndefinedTable   = "42P01"
@@ -74,6 +76,12 @@ func (e usageError) Error() string { return "postgres: " + string(e) }
 
 func usagef(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
 
+// damaged says that something in the bookkeeping cannot be read: no repetition helps, and the connection is as good as it was.
+func damaged(what string, err error) error {
+	return &stores.EnvironmentError{Reason: ReasonStoreError, Err: err, Message: fmt.Sprintf(
+		"the bookkeeping holds %s that cannot be read (%v): somebody else has written it, or a newer release", what, err)}
+}
+
 // settled tells whether an error already is what the interfaces of package
 // stores promise, or the caller's own.
 func settled(err error) bool {
@@ -89,7 +97,13 @@ func settled(err error) bool {
 		errors.Is(err, stores.ErrNoPosition) || errors.Is(err, errWire)
 }
 
-// kind tells what to do about an error of a transaction.
+// unexpected tells that the server has answered, and not with what the statement was to give.
+func unexpected(err error) bool {
+	return errors.Is(err, pgx.ErrNoRows) || errors.As(err, new(pgx.ScanArgError))
+}
+
+// kind tells what to do about an error of a transaction. What is not known is taken for a loss of the connection: the driver
+// has many words for it, and to try again in vain costs less than to give up.
 func kind(err error) fault {
 	pe, code := sqlState(err)
 	if pe == nil {
@@ -97,7 +111,7 @@ func kind(err error) fault {
 		switch {
 		case errors.Is(err, errAppeared):
 			return faultRetry
-		case settled(err), errors.As(err, &ce):
+		case settled(err), errors.As(err, &ce), unexpected(err):
 			return faultPermanent
 		}
 		return faultLost
@@ -141,7 +155,10 @@ func environment(ctx context.Context, err error) error {
 
 func explain(err error) (reason, message string) {
 	pe, code := sqlState(err)
-	if pe == nil {
+	switch {
+	case pe == nil && unexpected(err):
+		return ReasonStoreError, "a row of the bookkeeping is missing, or holds what it should not: " + lastPart(err)
+	case pe == nil:
 		return explainConnection(err)
 	}
 	switch {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
@@ -292,10 +293,10 @@ func TestFrozenHolderIsFreed(t *testing.T) {
 	cfg := w.config()
 	cfg.IdleInTransactionTimeout = 200 * time.Millisecond
 	frozen := dial(t, w.ep)
-	for _, sql := range []string{"BEGIN", mustWithDefaults(t, cfg).prologue(), "SELECT FROM projectionist.positions FOR UPDATE"} {
-		if _, err := frozen.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
+	// In one message: between two, a slow test is idle in its transaction as well.
+	sql := "BEGIN; " + mustWithDefaults(t, cfg).prologue() + "; SELECT FROM projectionist.positions FOR UPDATE"
+	if _, err := frozen.PgConn().Exec(t.Context(), sql).ReadAll(); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := wr.Claim(t.Context(), "b", []event.TopicPartition{orders(0)}); err != nil {
 		t.Fatal(err)
@@ -309,6 +310,31 @@ func mustWithDefaults(t *testing.T, cfg Config) Config {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// What cannot be read in the bookkeeping is said to be that, and not a connection that broke: no repetition mends it.
+func TestDamagedBookkeeping(t *testing.T) {
+	w, c := newWorld(t), ordersContract()
+	wr := w.prepared(c, 1)
+	b := second(nil)
+	if _, err := w.admin(w.config()).Prepare(t.Context(), b, starts(b, 1)); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(`UPDATE projectionist.revisions SET contract = '"no contract"' WHERE revision = $1`, b.Revision)
+	sw := contract.Switch{Revision: b.Revision, Active: c.Revision, Sequence: 1, DeadlineSeconds: 60}
+	began := time.Now()
+	_, err := w.admin(w.config()).Promote(t.Context(), c.Projection, sw)
+	if e := wantReason(t, err, ReasonStoreError); !strings.Contains(e.Message, "contract of revision "+b.Revision) || time.Since(began) > 50*time.Second {
+		t.Fatalf("%v, after %s", e, time.Since(began))
+	}
+	w.exec("UPDATE projectionist.positions SET next_position = '99999999999999999999'")
+	_, err = wr.Claim(t.Context(), "a", []event.TopicPartition{orders(0)})
+	if e := wantReason(t, err, ReasonStoreError); !strings.Contains(e.Message, "position of orders/0") {
+		t.Fatal(e)
+	}
+	if epoch := w.text("SELECT max(epoch) FROM projectionist.positions"); epoch != "0" {
+		t.Fatal("it claimed", epoch, "times")
+	}
 }
 
 // A value that the server refuses is a fault of the data, and no message shows it.

@@ -11,7 +11,9 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,7 +21,10 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/stores"
 )
 
-// Prepare is one transaction. A revision that is already there gets no position
+// prepareLimit bounds the transaction of Prepare, in which everybody else's definitions wait.
+const prepareLimit = 4 * time.Minute
+
+// Prepare is one transaction, but for indexes of tables that are there already (lateIndex). A revision that is already there gets no position
 // row again: a row that has gone missing since must stop its partition
 // (CORRECTNESS 4), and new partitions come through Writer.AddPartitions. The
 // views and the active revision change only where there is none yet.
@@ -34,6 +39,20 @@ func (a *Admin) Prepare(ctx context.Context, c *contract.Contract, starts []stor
 	if err != nil {
 		return facts, err
 	}
+	if facts, err = a.prepare(ctx, p, starts, grantee); err != nil {
+		return facts, err
+	}
+	for _, late := range p.late {
+		if err := a.makeIndex(ctx, late); err != nil {
+			return facts, err
+		}
+	}
+	return facts, nil
+}
+
+func (a *Admin) prepare(ctx context.Context, p *preparation, starts []stores.Start, grantee string) (facts contract.PrepareFacts, err error) {
+	ctx, cancel := context.WithTimeout(ctx, prepareLimit)
+	defer cancel()
 	err = a.cfg.inTx(ctx, a.pool, pgx.ReadWrite, func(tx pgx.Tx) error {
 		p.tx = tx
 		if err = lockDDL(ctx, tx); err != nil {
@@ -83,6 +102,7 @@ type preparation struct {
 	tx       pgx.Tx
 	id       int64
 	current  string // the relation being made, for messages
+	late     []lateIndex
 }
 
 func (p *preparation) book(name string) string { return quote(p.cfg.BookkeepingSchema, name) }
@@ -143,15 +163,39 @@ ON CONFLICT (cluster, namespace, name) DO UPDATE SET name = EXCLUDED.name RETURN
 		p.id, p.contract.Revision).Scan(&partitions); err != nil {
 		return facts, err
 	}
-	return facts, json.Unmarshal(partitions, &facts.Partitions)
+	if err := json.Unmarshal(partitions, &facts.Partitions); err != nil {
+		return facts, damaged("numbers of partitions of revision "+p.contract.Revision, err)
+	}
+	return facts, nil
+}
+
+// revisionLock is how long the row of a revision is waited for: longer than a Replace with its default holds it. A bulk build
+// holds it, and its tables, for as long as it writes, and whoever waits here keeps everybody else's definitions waiting.
+const revisionLock = stores.DefaultHold + time.Second
+
+func (p *preparation) lockTimeout(ctx context.Context, limit time.Duration) error {
+	_, err := p.tx.Exec(ctx, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", strconv.FormatInt(limit.Milliseconds(), 10))
+	return err
 }
 
 // revision makes the row of the revision and tells whether it is new.
 func (p *preparation) revision(ctx context.Context) (isNew bool, err error) {
 	var hash string
 	var stored []byte
+	if err = p.lockTimeout(ctx, revisionLock); err != nil {
+		return false, err
+	}
 	err = p.tx.QueryRow(ctx, "SELECT data_hash, contract FROM "+p.book("revisions")+" WHERE projection = $1 AND revision = $2 FOR UPDATE",
 		p.id, p.contract.Revision).Scan(&hash, &stored)
+	if _, code := sqlState(err); code == stateLockNotAvailable {
+		return false, &stores.EnvironmentError{Reason: ReasonContention, Err: err, Message: fmt.Sprintf(
+			"revision %s is locked: it is being built, and nothing of its tables can be changed until the rows are written; it is tried again", p.contract.Revision)}
+	}
+	if err == nil || errors.Is(err, pgx.ErrNoRows) {
+		if failed := p.lockTimeout(ctx, p.cfg.LockTimeout); failed != nil {
+			return false, failed
+		}
+	}
 	text, failed := stores.Recording(p.contract, stored)
 	if failed != nil {
 		return false, failed
@@ -226,25 +270,31 @@ func (p *preparation) table(ctx context.Context, t *table) error {
 		}
 	}
 	for _, ix := range t.indexes {
-		if err := p.index(ctx, t, ix); err != nil {
+		if err := p.index(ctx, t, ix, !there); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *preparation) index(ctx context.Context, t *table, ix index) error {
+// index makes an index of a table that this transaction makes. Of another the unique ones are made
+// here, too: they are constraints, and a revision is made with them.
+func (p *preparation) index(ctx context.Context, t *table, ix index, fresh bool) error {
 	p.current = quote(p.cfg.Schema, ix.name)
-	var there, onTable bool
-	if err := p.tx.QueryRow(ctx, `SELECT count(*) > 0, coalesce(bool_or(ic.relname = $3), false)
+	var there, onTable, valid bool
+	if err := p.tx.QueryRow(ctx, `SELECT count(*) > 0, coalesce(bool_or(ic.relname = $3), false), coalesce(bool_or(i.indisvalid), false)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class ic ON ic.oid = i.indrelid
-WHERE n.nspname = $1 AND c.relname = $2`, p.cfg.Schema, ix.name, t.name).Scan(&there, &onTable); err != nil {
+WHERE n.nspname = $1 AND c.relname = $2`, p.cfg.Schema, ix.name, t.name).Scan(&there, &onTable, &valid); err != nil {
 		return err
 	}
 	if there && !onTable {
 		return &stores.NameTakenError{Relation: p.current}
 	}
-	if there {
+	switch {
+	case there && (valid || ix.unique):
+		return nil
+	case !fresh && !ix.unique:
+		p.late = append(p.late, lateIndex{t, ix})
 		return nil
 	}
 	_, err := p.tx.Exec(ctx, createIndex(p.cfg.Schema, t, ix))

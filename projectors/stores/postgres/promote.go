@@ -219,7 +219,10 @@ func (p *promotion) look(ctx context.Context, lock string) error {
 			return nil
 		}
 		p.contract, p.unseen = &contract.Contract{}, unseen
-		return json.Unmarshal(text, p.contract)
+		if err := json.Unmarshal(text, p.contract); err != nil {
+			return damaged("a contract of revision "+revision, err)
+		}
+		return nil
 	}); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -39,6 +40,19 @@ type proxy struct {
 	cuts          atomic.Int32
 	closeAfterCut atomic.Bool
 	closed        atomic.Bool // refuses new connections
+	mu            sync.Mutex
+	open          []net.Conn
+}
+
+// vanish is the death of the client: nothing more is said on any connection, and no new one is made.
+func (p *proxy) vanish() {
+	p.closed.Store(true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.open {
+		_ = c.Close()
+	}
+	p.open = nil
 }
 
 func newProxy(tb testing.TB, server Endpoint) *proxy {
@@ -90,6 +104,9 @@ func (p *proxy) serve(client net.Conn) {
 		_ = client.Close()
 		return
 	}
+	p.mu.Lock()
+	p.open = append(p.open, client, server)
+	p.mu.Unlock()
 	shut := func() { _ = client.Close(); _ = server.Close() }
 	go func() { p.fromServer(client, server); shut() }()
 	p.fromClient(client, server)

@@ -30,10 +30,18 @@ const factsTimeout = 5 * time.Second
 
 // factsAfter reads the facts when the caller's time may be over. What was done and is not told is no success: who asked
 // asks again, and is told then.
+//
+// A failure may be that of a COMMIT whose answer did not come, and which waits for a disk or a standby: it is not to be
+// seen yet, and takes effect all the same. So the facts of a failure are read behind the lock that a switch has until it has
+// ended; where that is not to be had in time, nothing is told: old facts would be taken for those after it.
 func (a *Admin) factsAfter(ctx context.Context, owner contract.Identity, err error) (contract.RevisionFacts, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), factsTimeout)
 	defer cancel()
-	facts, unread := a.Revisions(ctx, owner)
+	read := a.Revisions
+	if err != nil {
+		read = a.settledRevisions
+	}
+	facts, unread := read(ctx, owner)
 	if unread == nil {
 		return facts, err
 	}
@@ -41,6 +49,24 @@ func (a *Admin) factsAfter(ctx context.Context, owner contract.Identity, err err
 		err = unread
 	}
 	return contract.RevisionFacts{}, err
+}
+
+// settledRevisions is Revisions when no switch is in the middle of its transaction.
+func (a *Admin) settledRevisions(ctx context.Context, owner contract.Identity) (facts contract.RevisionFacts, err error) {
+	err = a.cfg.inTx(ctx, a.pool, pgx.ReadWrite, func(tx pgx.Tx) error {
+		version, err := bookkeeping(ctx, tx, a.cfg.BookkeepingSchema)
+		if err != nil || version == 0 {
+			return err
+		}
+		if _, err = tx.Exec(ctx, "SELECT FROM "+quote(a.cfg.BookkeepingSchema, "projections")+" WHERE cluster = $1 AND namespace = $2 AND name = $3 FOR SHARE",
+			owner.Cluster, owner.Namespace, owner.Name); err != nil {
+			return err
+		}
+		// A statement of its own: what it joins would be as of before the wait.
+		facts, err = revisionFacts(ctx, tx, a.cfg.BookkeepingSchema, owner)
+		return err
+	})
+	return facts, err
 }
 
 func revisionFacts(ctx context.Context, tx pgx.Tx, schema string, owner contract.Identity) (facts contract.RevisionFacts, err error) {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -52,7 +51,7 @@ func (a *Admin) Active(ctx context.Context, owner contract.Identity) (*contract.
 	}
 	c := &contract.Contract{}
 	if err := json.Unmarshal(text, c); err != nil {
-		return nil, fmt.Errorf("the contract in the bookkeeping cannot be read: %w", err)
+		return nil, damaged("a contract of its active revision", err)
 	}
 	return c, nil
 }

@@ -22,44 +22,18 @@ const advisorySnapshots = 2
 // as it was before it was filled (CORRECTNESS 7).
 //
 // CREATE INDEX CONCURRENTLY waits for just that before it is done, and needs no
-// right but the ownership of a table. It runs outside of a transaction; beside
-// it, an idle transaction, which has no snapshot, holds the lock that makes it the only one: two on one
-// table would be deadlocked, and a lock of the session would be lost in a pooler.
+// right but the ownership of a table. Two on one table would be deadlocked.
 func (a *Admin) awaitSnapshots(ctx context.Context) error {
-	return a.cfg.rawTx(ctx, a.pool, pgx.ReadWrite, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)"); err != nil {
-			return err
-		}
-		for mine := false; !mine; {
-			// Waiting in the server would take a snapshot that the holder waits for, and the
-			// portal of the extended protocol would keep one until the next statement.
-			err := tx.QueryRow(ctx, fmt.Sprintf("SELECT pg_catalog.pg_try_advisory_xact_lock(%d, %d)", advisoryClass, advisorySnapshots),
-				pgx.QueryExecModeSimpleProtocol).Scan(&mine)
-			if err != nil {
-				return err
-			}
-			if !mine && !pause(ctx, 100*time.Millisecond) {
-				return context.Cause(ctx)
-			}
-		}
-		conn, err := a.pool.Acquire(ctx)
-		if err != nil {
-			return err
-		}
-		defer conn.Release()
-		run := func(ctx context.Context, sql string) error {
-			_, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
-			return err
-		}
+	return a.alone(ctx, advisoryClass, advisorySnapshots, func(conn *pgx.Conn) error {
 		// One that was cut off is left behind as invalid.
 		drop := "DROP INDEX IF EXISTS " + quote(a.cfg.BookkeepingSchema, "snapshots_barrier")
-		if err := run(ctx, drop); err != nil {
-			return err
+		create := "CREATE INDEX CONCURRENTLY snapshots_barrier ON " + quote(a.cfg.BookkeepingSchema, "snapshots") + " (at)"
+		for _, sql := range []string{drop, create, drop} {
+			if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+				return err
+			}
 		}
-		if err := run(ctx, "CREATE INDEX CONCURRENTLY snapshots_barrier ON "+quote(a.cfg.BookkeepingSchema, "snapshots")+" (at)"); err != nil {
-			return err
-		}
-		return run(ctx, drop)
+		return nil
 	})
 }
 

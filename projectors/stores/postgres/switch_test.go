@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -231,7 +232,7 @@ func TestSwitchGivesWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	sw := s.to(otherRevision)
-	sw.LockTimeoutMillis, sw.DeadlineSeconds = 20, 1
+	sw.LockTimeoutMillis, sw.DeadlineSeconds = 20, 5
 	if e := s.refused(sw, stores.ReasonViewLocked); !e.Retryable || !strings.Contains(e.Message, `"order_summary"`) {
 		t.Fatalf("%+v", e)
 	}
@@ -272,6 +273,7 @@ func TestSwitchHoldsUpWriters(t *testing.T) {
 	}
 	ended := make(chan error, 2)
 	p := &promotion{cfg: s.adm.cfg, owner: s.a.Projection, s: s.to(otherRevision)}
+	p.cfg.IdleInTransactionTimeout = 5 * time.Minute // while the writers come
 	if err := p.in(t.Context(), s.adm, pgx.ReadWrite, func() error {
 		if _, _, err := p.hold(t.Context()); err != nil {
 			return err
@@ -309,7 +311,7 @@ func TestSwitchWaitsForOlderSnapshots(t *testing.T) {
 		}
 	}
 	sw := s.to(otherRevision)
-	sw.DeadlineSeconds = 1
+	sw.DeadlineSeconds = 5
 	e := s.refused(sw, stores.ReasonHandoverTimeout)
 	if !e.Retryable || !strings.Contains(e.Message, `"report"`) || !strings.Contains(e.Message, fmt.Sprintf("pid %d", reader.PgConn().PID())) {
 		t.Fatalf("%+v", e)
@@ -386,6 +388,71 @@ FROM pg_class c WHERE c.oid = 'shop.order_summary'::regclass`
 	}
 	if got := s.text("SELECT broke_readers FROM projectionist.switches ORDER BY sequence DESC LIMIT 1"); got != "true" {
 		t.Fatal("the consent is not in the history")
+	}
+}
+
+// slowCommit makes every COMMIT that has changed the table take a while, as one that waits for a standby does: it does not end because
+// its client has gone, and what it has done is to be seen afterwards only.
+func (s *switching) slowCommit(table, event string, d time.Duration) {
+	s.Helper()
+	s.exec(fmt.Sprintf(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE till timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => %f);
+BEGIN
+  WHILE pg_catalog.clock_timestamp() < till LOOP
+    BEGIN PERFORM pg_catalog.pg_sleep(0.05); EXCEPTION WHEN query_canceled THEN NULL; END;
+  END LOOP;
+  RETURN NULL;
+END $$`, d.Seconds()))
+	s.exec("CREATE CONSTRAINT TRIGGER slow AFTER " + event + " ON projectionist." + table + " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.slow()")
+}
+
+// Who runs out of time in the middle of a COMMIT is told what comes of it, or nothing: never what was before it.
+func TestSwitchEndsInCommit(t *testing.T) {
+	for name, tc := range map[string]struct {
+		takes time.Duration
+		told  bool
+	}{"soon": {factsTimeout / 2, true}, "late": {2 * factsTimeout, false}} {
+		for _, action := range []string{"promote", "discard"} {
+			t.Run(action+" "+name, func(t *testing.T) {
+				s := newSwitching(t, second(nil))
+				do, table, event := s.adm.Promote, "switches", "INSERT"
+				if action == "discard" {
+					do, table, event = s.adm.Discard, "revisions", "DELETE"
+				}
+				s.slowCommit(table, event, tc.takes)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				sw := s.to(otherRevision)
+				var facts contract.RevisionFacts
+				ended := make(chan error, 1)
+				go func() {
+					var err error
+					facts, err = do(ctx, s.a.Projection, sw)
+					ended <- err
+				}()
+				within(t, time.Minute, "it is in its COMMIT", func() bool {
+					return s.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'") == "1"
+				})
+				cancel()
+				err := <-ended
+				switch {
+				case !tc.told:
+					if err == nil || facts.Active != "" {
+						t.Fatalf("told %+v (%v), while the COMMIT was under way", facts, err)
+					}
+				case action == "promote":
+					if err != nil || facts.Active != otherRevision || facts.Sequence != sw.Sequence+1 {
+						t.Fatalf("told %+v (%v)", facts, err)
+					}
+				case facts.Active != s.a.Revision || facts.Find(otherRevision) != nil:
+					t.Fatalf("told %+v (%v)", facts, err)
+				}
+				within(t, time.Minute, "it is done", func() bool {
+					after, err := s.adm.Revisions(t.Context(), s.a.Projection)
+					return err == nil && (after.Active == otherRevision || after.Find(otherRevision) == nil)
+				})
+			})
+		}
 	}
 }
 
