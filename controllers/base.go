@@ -56,7 +56,8 @@ type Base struct {
 const (
 	probeEvery       = time.Hour
 	probeDeadline    = 90
-	prepareDeadline  = 300
+	// A prepare makes the new indexes of tables in use, which takes as long as it takes, while nothing else of the projection is done.
+	prepareDeadline  = 3600
 	promoteDeadline  = 180
 	discardDeadline  = 300
 	retireDeadline   = 300

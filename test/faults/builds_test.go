@@ -192,7 +192,7 @@ func TestBuildKilled(t *testing.T) {
 // The database that crashes during a build costs no more than time, and the process that builds keeps what it has read.
 func TestBuildDatabaseCrashes(t *testing.T) {
 	b, _ := newRebuild(t, fragile, 23)
-	b.Contract.Build = &contract.Build{MaxEventsPerSecond: 4000}
+	b.Contract.Build = &contract.Build{MaxEventsPerSecond: 1000}
 	proc := b.launch(t, "builder", "")
 	reads := func(n int64) {
 		proc.AwaitStatus(t, 60*time.Second, "reads", func(st contract.ProjectorStatus) string {
@@ -205,7 +205,7 @@ func TestBuildDatabaseCrashes(t *testing.T) {
 			return ""
 		})
 	}
-	reads(3000)
+	reads(1000)
 	if err := fragile.Database.Crash(); err != nil {
 		t.Fatal(err)
 	}

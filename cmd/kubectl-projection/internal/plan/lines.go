@@ -96,7 +96,7 @@ func (p *Plan) tableLines() []string {
 			continue
 		}
 		if n := len(t.DDL); n > 0 {
-			out = append(out, fmt.Sprintf("create %s on %s: writing to it waits until that is done (a SHARE lock for the whole time), reading goes on",
+			out = append(out, fmt.Sprintf("create %s on %s: reading and writing go on, and transactions of the database that are older are waited for",
 				plural(n, "index", "indexes"), t.Name))
 		}
 		for _, name := range t.Undeclared {

@@ -291,7 +291,9 @@ func (p *Plan) indexes(from, to *contract.Contract) error {
 			return fmt.Errorf("model %s is new, and the change would be made in place", m.Name)
 		}
 		t := Table{Name: to.Physical(m.Name), View: m.Name, Columns: len(m.StoredColumns()), Indexes: len(m.Indexes)}
-		t.DDL = newIndexes(before[j].DDL, after[i].DDL)
+		for _, sql := range newIndexes(before[j].DDL, after[i].DDL) {
+			t.DDL = append(t.DDL, postgres.Concurrently(sql))
+		}
 		for _, gone := range newIndexes(after[i].DDL, before[j].DDL) {
 			t.Undeclared = append(t.Undeclared, indexName(gone))
 		}
