@@ -99,7 +99,7 @@ WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $
 // tableKey tells tables apart in the lock of makeIndex. Two with one key would only wait for each other.
 func tableKey(schema string, t *table) int32 {
 	sum := sha256.Sum256([]byte(quote(schema, t.name)))
-	return int32(binary.BigEndian.Uint32(sum[:4])) //nolint:gosec // any number does
+	return int32(binary.BigEndian.Uint32(sum[:4]))
 }
 
 // alone runs what cannot be in a transaction, on a connection of its own, and as the only one with this lock.

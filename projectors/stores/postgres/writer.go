@@ -110,7 +110,7 @@ func scanClaim(row pgx.CollectableRow) (stores.Claim, error) {
 		c.EventTime = at.UTC()
 	}
 	if c.Next, err = contract.Position(next).Offset(); err != nil {
-		return c, damaged("a position of "+c.TopicPartition.String(), err)
+		return c, damaged("a position of "+c.String(), err)
 	}
 	return c, nil
 }
