@@ -54,8 +54,8 @@ type Base struct {
 
 // Repeat and deadline of probes.
 const (
-	probeEvery       = time.Hour
-	probeDeadline    = 90
+	probeEvery    = time.Hour
+	probeDeadline = 90
 	// A prepare makes the new indexes of tables in use, which takes as long as it takes, while nothing else of the projection is done.
 	prepareDeadline  = 3600
 	promoteDeadline  = 180

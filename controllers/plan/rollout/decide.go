@@ -345,10 +345,18 @@ func (d *decider) ask() {
 	if d.Busy {
 		return
 	}
+	indexing := false
 	for i := range d.Revisions {
-		if r := &d.Revisions[i]; r.Prepare.Running != "" || r.Promote.Running != "" || r.Discard.Running != "" {
+		r := &d.Revisions[i]
+		if r.Promote.Running != "" || r.Discard.Running != "" || (r.Prepare.Running != "" && !r.Deployed) {
 			return
 		}
+		indexing = indexing || r.Prepare.Running != ""
+	}
+	if indexing {
+		// What is prepared in place may take an hour for an index: readers are moved meanwhile, and nothing else is done.
+		d.promote()
+		return
 	}
 	first := d.find(d.out.Active)
 	if d.out.Active == "" {
@@ -368,11 +376,8 @@ func (d *decider) ask() {
 	if d.verify(d.find(d.out.Target)) {
 		return
 	}
-	wanted := d.find(d.out.Wanted)
-	if wanted != nil && d.out.Wanted != d.out.Active && d.MayWrite && !d.Suspended && d.promotable(wanted) && !d.unverified(wanted) {
-		if d.askFor(contract.ActionPromote, wanted, &wanted.Promote) {
-			return
-		}
+	if d.promote() {
+		return
 	}
 	for i := range d.Revisions {
 		r := &d.Revisions[i]
@@ -387,6 +392,13 @@ func (d *decider) ask() {
 			return
 		}
 	}
+}
+
+// promote asks for the switch to what readers should see, once that can be.
+func (d *decider) promote() bool {
+	wanted := d.find(d.out.Wanted)
+	return wanted != nil && d.Facts != nil && d.out.Wanted != d.out.Active && d.MayWrite && !d.Suspended && d.promotable(wanted) && !d.unverified(wanted) &&
+		d.askFor(contract.ActionPromote, wanted, &wanted.Promote)
 }
 
 // verify asks whether a revision is right, once it could be shown. It stands in nobody's way but its own.

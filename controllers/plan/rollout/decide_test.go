@@ -94,10 +94,16 @@ func TestDecide(t *testing.T) {
 			in.Revisions[1].Progress = following(25_000)
 			in.Revisions[1].Progress.Build = &contract.BuildStatus{Phase: contract.BuildIndexing, Events: 25_000, Of: 25_000}
 		}, "", 2, "Building", "all 25k events read, indexes are being made"},
-		"does not wait for the newest events": {func(in *Input) { in.Revisions[1].Progress = following(99) }, "promote " + b, 2, "Promoting", ""},
-		"waits for projectors to speak":       {func(in *Input) { in.Revisions[1].Progress = progress.Snapshot{} }, "", 2, "Building", "are being started"},
-		"waits for the store":                 {func(in *Input) { in.MayWrite = false }, "", 2, "Promoting", ""},
-		"one at a time":                       {func(in *Input) { in.Busy = true }, "", 2, "Promoting", ""},
+		"does not wait for the newest events":            {func(in *Input) { in.Revisions[1].Progress = following(99) }, "promote " + b, 2, "Promoting", ""},
+		"waits for projectors to speak":                  {func(in *Input) { in.Revisions[1].Progress = progress.Snapshot{} }, "", 2, "Building", "are being started"},
+		"waits for the store":                            {func(in *Input) { in.MayWrite = false }, "", 2, "Promoting", ""},
+		"one at a time":                                  {func(in *Input) { in.Busy = true }, "", 2, "Promoting", ""},
+		"an index of what readers see may take its time": {func(in *Input) { in.Revisions[0].Prepare = actions.State{Running: "j"} }, "promote " + b, 2, "Promoting", ""},
+		"and nothing is dropped meanwhile": {func(in *Input) {
+			in.Newest = contractOf("v1")
+			in.Revisions[0].Prepare = actions.State{Running: "j"}
+			in.Revisions[1].Deployed, in.Revisions[1].Pods = false, false
+		}, "", 1, "", ""},
 		"a retry keeps to its pause": {func(in *Input) {
 			in.Revisions[1].Promote = actions.State{Result: &contract.Result{Reason: "HandoverTimeout", Message: "m", Retryable: true}}
 		}, "", 2, "HandoverTimeout", "could not be moved"},
