@@ -62,7 +62,8 @@ func Facts(jobs []batchv1.Job, pods []corev1.Pod) Told {
 		return Told{}
 	}
 	last := slices.MaxFunc(tellers, func(a, b teller) int { return a.made().Compare(b.made()) }).made()
-	tellers = slices.DeleteFunc(tellers, func(t teller) bool { return t.at.Before(last) })
+	// By clocks that differ, the newest may have ended before it was made.
+	tellers = slices.DeleteFunc(tellers, func(t teller) bool { return t.at.Before(last) && t.made().Before(last) })
 	newest := slices.MaxFunc(tellers, func(a, b teller) int {
 		return cmp.Or(cmp.Compare(a.facts.Sequence, b.facts.Sequence), a.at.Compare(b.at), a.made().Compare(b.made()), cmp.Compare(a.job.Name, b.job.Name))
 	})

@@ -46,24 +46,26 @@ func TestFacts(t *testing.T) {
 		Version: 1, Action: contract.ActionPrepare, OK: true, Prepare: &contract.PrepareFacts{ActiveRevision: revA, Sequence: 1}}))
 	back := job(9, "x", 1, at(60), of(contract.ActionPrepare, revA), says(contract.ActionPrepare, revA, 1, true), madeAt(at(50)))
 	beside := job(10, "y", 1, at(60), of(contract.ActionPrepare, revA), says(contract.ActionPrepare, revA, 1, true), madeAt(at(9)))
+	skewed := job(11, "z", 1, at(90), of(contract.ActionPrepare, revA), says(contract.ActionPrepare, revA, 1, true), madeAt(at(100)))
 	odd := job(7, "v", 1, at(50), of(contract.ActionPrepare, revA), says(contract.ActionPrepare, "../../etc", 9, true))
 	for name, c := range map[string]struct {
 		jobs              []batchv1.Job
 		active, job, lost string
 	}{
-		"nothing":                         {nil, "", "", ""},
-		"a prepare":                       {[]batchv1.Job{prepared}, revA, "job-1", ""},
-		"a prepare of the last release":   {[]batchv1.Job{old}, revA, "job-6", ""},
-		"the highest sequence":            {[]batchv1.Job{promoted, prepared}, revB, "job-2", ""},
-		"a refusal tells, too":            {[]batchv1.Job{prepared, promoted, refused}, revB, "job-3", ""},
-		"a promote without an answer":     {[]batchv1.Job{promoted, silent}, revB, "job-2", "job-4"},
-		"a promote that tells nothing":    {[]batchv1.Job{promoted, mute}, revB, "job-2", "job-4"},
-		"what was told after it":          {[]batchv1.Job{promoted, silent, told}, revB, "job-5", ""},
-		"a switch that was lost":          {[]batchv1.Job{prepared, promoted, back}, revA, "job-9", ""},
-		"one that overlaps with a switch": {[]batchv1.Job{prepared, promoted, beside}, revB, "job-2", ""},
-		"what no revision can be":         {[]batchv1.Job{odd}, "", "", ""},
-		"a Job that is still under way":   {[]batchv1.Job{job(8, "w", 1, time.Time{}, of(contract.ActionPrepare, revA))}, "", "", ""},
-		"an answer that is not the Job's": {[]batchv1.Job{prepared, odd}, revA, "job-1", ""},
+		"nothing":                                          {nil, "", "", ""},
+		"a prepare":                                        {[]batchv1.Job{prepared}, revA, "job-1", ""},
+		"a prepare of the last release":                    {[]batchv1.Job{old}, revA, "job-6", ""},
+		"the highest sequence":                             {[]batchv1.Job{promoted, prepared}, revB, "job-2", ""},
+		"a refusal tells, too":                             {[]batchv1.Job{prepared, promoted, refused}, revB, "job-3", ""},
+		"a promote without an answer":                      {[]batchv1.Job{promoted, silent}, revB, "job-2", "job-4"},
+		"a promote that tells nothing":                     {[]batchv1.Job{promoted, mute}, revB, "job-2", "job-4"},
+		"what was told after it":                           {[]batchv1.Job{promoted, silent, told}, revB, "job-5", ""},
+		"a switch that was lost":                           {[]batchv1.Job{prepared, promoted, back}, revA, "job-9", ""},
+		"one that overlaps with a switch":                  {[]batchv1.Job{prepared, promoted, beside}, revB, "job-2", ""},
+		"one that ended before it was made, by its clocks": {[]batchv1.Job{prepared, skewed}, revA, "job-11", ""},
+		"what no revision can be":                          {[]batchv1.Job{odd}, "", "", ""},
+		"a Job that is still under way":                    {[]batchv1.Job{job(8, "w", 1, time.Time{}, of(contract.ActionPrepare, revA))}, "", "", ""},
+		"an answer that is not the Job's":                  {[]batchv1.Job{prepared, odd}, revA, "job-1", ""},
 	} {
 		told := Facts(c.jobs, nil)
 		active := ""
