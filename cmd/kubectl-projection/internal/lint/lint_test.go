@@ -87,6 +87,9 @@ func TestAlone(t *testing.T) {
 	}
 }
 
+// breaks makes one kind of line break of all that YAML has.
+var breaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
 // FuzzRun: whatever a file holds, lint answers, and every finding is in the file.
 func FuzzRun(f *testing.F) {
 	files, err := filepath.Glob("testdata/*/*.yaml")
@@ -110,11 +113,38 @@ func FuzzRun(f *testing.F) {
 			t.Fatal(err)
 		}
 		Print(output.New(nil, &bytes.Buffer{}, nil), report)
-		lines := strings.Count(text, "\n") + 1
+		lines := strings.Count(breaks.Replace(text), "\n") + 1
 		for _, finding := range report.Findings {
 			if finding.Line < 1 || finding.Line > lines || finding.Column < 1 {
 				t.Errorf("%+v is not in a file of %d lines", finding, lines)
 			}
 		}
 	})
+}
+
+// TestCarriageReturns: files of every system are shown with the lines that their editor counts.
+func TestCarriageReturns(t *testing.T) {
+	data, err := os.ReadFile("testdata/alone/replay.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ""
+	for _, end := range []string{"\n", "\r\n", "\r"} {
+		set, err := manifests.Load([]string{"-"}, strings.NewReader(strings.ReplaceAll(string(data), "\n", end)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := Run(set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var screen bytes.Buffer
+		Print(output.New(nil, &screen, nil), report)
+		if want == "" {
+			want = screen.String()
+		}
+		if screen.String() != want || !strings.Contains(want, "-:5:25: advice") {
+			t.Errorf("%q:\n%s\nwant\n%s", end, screen.String(), want)
+		}
+	}
 }

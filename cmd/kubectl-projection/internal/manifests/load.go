@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -44,7 +45,7 @@ func (f *File) Line(n int) string {
 	if n < 1 || n > len(f.lines) {
 		return ""
 	}
-	return strings.TrimSuffix(f.lines[n-1], "\r")
+	return f.lines[n-1]
 }
 
 // Object is one resource of the group in a file.
@@ -138,10 +139,11 @@ func (s *Set) walk(root string, seen map[string]bool) error {
 // add takes the documents of a file. What is not YAML is a problem where the file was named, or speaks of the group:
 // a directory may hold templates and other things that are none of ours.
 func (s *Set) add(name string, data []byte, named bool) {
-	f := &File{Name: name, lines: strings.Split(string(data), "\n")}
+	f := &File{Name: name}
+	begins := f.split(data)
 	used := named
 	for _, d := range documents(f.lines) {
-		text := []byte(strings.Join(f.lines[d.first:d.end], "\n"))
+		text := data[begins[d.first]:begins[d.end]]
 		ours := bytes.Contains(text, []byte(v1alpha1.GroupName))
 		if !ours && !named {
 			continue
@@ -153,6 +155,19 @@ func (s *Set) add(name string, data []byte, named bool) {
 	if used {
 		s.Files = append(s.Files, f)
 	}
+}
+
+// lineBreak is what the YAML parser counts as the end of a line (YAML 1.1, 5.4).
+var lineBreak = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
+
+// split cuts a file into its lines. It gives where each begins, and where one after the last would.
+func (f *File) split(data []byte) (begins []int) {
+	at := 0
+	for _, end := range append(lineBreak.FindAllIndex(data, -1), []int{len(data), len(data)}) {
+		f.lines, begins = append(f.lines, string(data[at:end[0]])), append(begins, at)
+		at = end[1]
+	}
+	return append(begins, len(data))
 }
 
 // span is a document's lines, from first to before end.
