@@ -311,7 +311,7 @@ func TestQueue(t *testing.T) {
 	w.settle()
 	p = other()
 	message := w.wants(p, "Ready", metav1.ConditionFalse, v1alpha1.ReasonQueued)
-	if !strings.Contains(message, "1 projection of ReadStore reads build first") || stateOf(p, p.Status.TargetRevision) != "Queued" {
+	if !strings.Contains(message, "1 projection of ReadStore reads builds first") || stateOf(p, p.Status.TargetRevision) != "Queued" {
 		t.Errorf("%s; %+v", message, p.Status)
 	}
 	reached()
@@ -405,7 +405,7 @@ func TestReadersWouldBreak(t *testing.T) {
 	a := w.running().Status.ActiveRevision
 	w.results = func(r contract.Request) *contract.Result {
 		if r.Action == contract.ActionPromote && !r.Switch.Allow.BreakReaders {
-			return &contract.Result{Reason: "ReadersWouldBreak", Message: "view totals would lose column total"}
+			return &contract.Result{Reason: "ReadersWouldBreak", Message: "view totals would lose column total: consent to BreakReaders in spec.rollout.allow"}
 		}
 		return goodResult(r)
 	}
@@ -418,7 +418,7 @@ func TestReadersWouldBreak(t *testing.T) {
 		w.now = w.now.Add(time.Second)
 	}
 	message := w.wants(w.projection(), "Stalled", metav1.ConditionTrue, v1alpha1.ReasonReadersWouldBreak)
-	if !strings.Contains(message, "spec.rollout.allow: [BreakReaders]") || w.serves() != a {
+	if !strings.HasSuffix(message, "consent to BreakReaders in spec.rollout.allow. Readers go on with revision "+a) || w.serves() != a {
 		t.Errorf("message: %s", message)
 	}
 	w.change(func(p *v1alpha1.Projection) { p.Spec.Rollout.Allow = []v1alpha1.Consent{v1alpha1.ConsentBreakReaders} })
