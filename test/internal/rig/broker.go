@@ -52,6 +52,7 @@ func (k *Kafka) request(t testing.TB, what string, do func(ctx context.Context) 
 // CreateTopic creates a topic. It waits for an earlier one of that name to be gone.
 func (k *Kafka) CreateTopic(t testing.TB, name string, partitions int32, config map[string]string) {
 	t.Helper()
+	var id [16]byte
 	k.request(t, "create topic "+name, func(ctx context.Context) (int16, error) {
 		req := kmsg.NewPtrCreateTopicsRequest()
 		rt := kmsg.NewCreateTopicsRequestTopic()
@@ -66,9 +67,35 @@ func (k *Kafka) CreateTopic(t testing.TB, name string, partitions int32, config 
 		if err != nil {
 			return 0, err
 		}
+		id = res.Topics[0].TopicID
 		return res.Topics[0].ErrorCode, nil
 	})
+	k.known(t, name, partitions, id)
 	k.ForceMetadataRefresh()
+}
+
+// known waits until the broker tells others of a topic that it has agreed to: a little later, as its own copy of the metadata follows.
+func (k *Kafka) known(t testing.TB, name string, partitions int32, id [16]byte) {
+	t.Helper()
+	Retry(t, "the broker knows topic "+name, func(ctx context.Context) (struct{}, error) {
+		req := kmsg.NewPtrMetadataRequest()
+		rt := kmsg.NewMetadataRequestTopic()
+		rt.Topic = &name
+		req.Topics = append(req.Topics, rt)
+		res, err := req.RequestWith(ctx, k.Client)
+		if err != nil {
+			return struct{}{}, err
+		}
+		topic := &res.Topics[0]
+		err = kerr.ErrorForCode(topic.ErrorCode)
+		for i := range topic.Partitions {
+			err = errors.Join(err, kerr.ErrorForCode(topic.Partitions[i].ErrorCode))
+		}
+		if err == nil && (topic.TopicID != id || len(topic.Partitions) != int(partitions)) {
+			err = fmt.Errorf("it is another one, or has %d partitions of %d", len(topic.Partitions), partitions)
+		}
+		return struct{}{}, err
+	})
 }
 
 // DeleteTopic deletes a topic.
