@@ -450,6 +450,9 @@ func TestClusterScreens(t *testing.T) {
 			w.building(v1alpha1.RevisionBuilding, ">1M", "")
 			w.status(func(s *v1alpha1.ProjectionStatus) { s.Revisions[0].Attempt = "3f0d7a52-5d35-4a35-9a5d-6a1d2b1d2f11" })
 		}},
+		{"abort-begins", []string{"abort", "order-summary"}, func(w *world) {
+			w.status(func(s *v1alpha1.ProjectionStatus) { s.TargetRevision = next })
+		}},
 		{"promote-replay", []string{"promote", "order-summary"}, func(w *world) {
 			w.building(v1alpha1.RevisionReady, "0", "it waits to be promoted")
 			w.status(func(s *v1alpha1.ProjectionStatus) { s.Revisions[0].Reason = v1alpha1.ReasonAwaitingPromotion })

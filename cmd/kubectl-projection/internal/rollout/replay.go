@@ -235,13 +235,15 @@ func noReplay(p *v1alpha1.Projection) error {
 	if target == "" || target == p.Status.ActiveRevision {
 		return fmt.Errorf("%s has no unfinished Replay, and builds nothing: readers see what its newest spec asks for", title(p))
 	}
-	for _, r := range p.Status.Revisions {
-		if r.Name != target || r.Attempt == "" {
-			continue
-		}
-		if r.Attempt == p.Spec.ReplayToken {
-			return fmt.Errorf("%s builds revision %s since spec.replayToken asks for it, and no Replay does: set the token back to what it was, and what was built is dropped", title(p), target)
-		}
+	i := slices.IndexFunc(p.Status.Revisions, func(r v1alpha1.RevisionStatus) bool { return r.Name == target })
+	switch {
+	case i < 0:
+		return fmt.Errorf("%s has no unfinished Replay: nothing is made yet for revision %s, which is to be built. Where a Replay asked for it that is gone, it is forgotten in a moment; "+
+			"where the newest spec asks for it, put that back to what readers see", title(p), target)
+	case p.Status.Revisions[i].Attempt == "":
+	case p.Status.Revisions[i].Attempt == p.Spec.ReplayToken:
+		return fmt.Errorf("%s builds revision %s since spec.replayToken asks for it, and no Replay does: set the token back to what it was, and what was built is dropped", title(p), target)
+	default:
 		return fmt.Errorf("%s has no unfinished Replay: the one that asked for revision %s is gone, and what was built for it is being dropped", title(p), target)
 	}
 	return fmt.Errorf("%s builds revision %s since its newest spec asks for it, and no Replay does: put the spec back to what readers see (git revert), and what was built is dropped. "+
