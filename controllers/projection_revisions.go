@@ -223,10 +223,9 @@ func (r *ProjectionReconciler) observeRevision(w *world, v *revision, pods []cor
 	if err := r.requests(w, v); err != nil {
 		return err
 	}
-	if q, asked := v.requests[contract.ActionPromote]; asked {
-		q.inputs = rollout.Again(q.inputs, v.Name, w.Facts, w.jobs, pods, w.Now)
-		v.requests[contract.ActionPromote] = q
-	}
+	promote := v.requests[contract.ActionPromote]
+	promote.inputs = rollout.Again(promote.inputs, v.Name, w.Facts, w.jobs, pods, w.Now)
+	v.requests[contract.ActionPromote] = promote
 	for _, a := range onRevisions {
 		q, asked := v.requests[a]
 		if !asked {

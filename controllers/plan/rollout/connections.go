@@ -45,6 +45,18 @@ func (d *decider) crowded(r *Revision) bool {
 	return !r.Deployed && (d.role(r) == RoleCandidate || d.out.Active == "") && d.Connections.full()
 }
 
+// queue says who goes before a revision that waits.
+func (d *decider) queue(r *Revision) string {
+	if !d.outranked(r) {
+		return d.room()
+	}
+	who := "projections of ReadStore %s build"
+	if d.Ahead == 1 {
+		who = "projection of ReadStore %s builds"
+	}
+	return fmt.Sprintf("%d "+who+" first (its spec.maxConcurrentReplays is %d)", d.Ahead, d.Store, max(d.Limit, 1))
+}
+
 // room says what a revision that is crowded waits for.
 func (d *decider) room() string {
 	c, noun := d.Connections, "projectors"

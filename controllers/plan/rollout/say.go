@@ -108,17 +108,6 @@ func (d *decider) lacking(target string) *Say {
 	return stuck(v1alpha1.ReasonReplayNotPossible, "%s. %s", what, change.LackingWayOut)
 }
 
-func (d *decider) queue(r *Revision) string {
-	if !d.outranked(r) {
-		return d.room()
-	}
-	who := "projections of ReadStore %s build"
-	if d.Ahead == 1 {
-		who = "projection of ReadStore %s builds"
-	}
-	return fmt.Sprintf("%d "+who+" first (its spec.maxConcurrentReplays is %d)", d.Ahead, d.Store, max(d.Limit, 1))
-}
-
 // progress is a revision on its way to readers.
 func (d *decider) progress(r *Revision) *Say {
 	active := d.out.Active
