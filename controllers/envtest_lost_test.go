@@ -50,7 +50,7 @@ func TestLostSwitch(t *testing.T) {
 	facts.Active, facts.Sequence = a, 1
 	facts.Find(a).LeftAt, facts.Find(b).PromotedAt = time.Time{}, time.Time{}
 	time.Sleep(time.Second) // The API server's times are in seconds: the next Job is made in a later one than the promote.
-	w.pass() // It hears of it, and the next one acts.
+	w.pass()                // It hears of it, and the next one acts.
 	w.settle()
 	p := w.projection()
 	if told == 0 || facts.Active != b || facts.Sequence != 2 || p.Status.ActiveRevision != b {
