@@ -392,16 +392,25 @@ FROM pg_class c WHERE c.oid = 'shop.order_summary'::regclass`
 }
 
 // slowCommit makes every COMMIT that has changed the table take a while, as one that waits for a standby does: it does not end because
-// its client has gone, and what it has done is to be seen afterwards only.
+// its client has gone, and what it has done is to be seen afterwards only. The postmaster signals a cancel twice, to the process and to
+// its group: the second can come while the first is being handled, and is for the outer block.
 func (s *switching) slowCommit(table, event string, d time.Duration) {
 	s.Helper()
 	s.exec(fmt.Sprintf(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE till timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => %f);
 BEGIN
-  WHILE pg_catalog.clock_timestamp() < till LOOP
-    BEGIN PERFORM pg_catalog.pg_sleep(0.05); EXCEPTION WHEN query_canceled THEN NULL; END;
+  LOOP
+    BEGIN
+      LOOP
+        BEGIN
+          WHILE pg_catalog.clock_timestamp() < till LOOP PERFORM pg_catalog.pg_sleep(0.05); END LOOP;
+          RETURN NULL;
+        EXCEPTION WHEN query_canceled THEN NULL;
+        END;
+      END LOOP;
+    EXCEPTION WHEN query_canceled THEN NULL;
+    END;
   END LOOP;
-  RETURN NULL;
 END $$`, d.Seconds()))
 	s.exec("CREATE CONSTRAINT TRIGGER slow AFTER " + event + " ON projectionist." + table + " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.slow()")
 }
