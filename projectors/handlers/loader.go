@@ -185,7 +185,7 @@ func (l *loader) Load(row []value.Value) (fold.Step, error) {
 	if h.version != nil && row != nil && value.Compare(l.version, row[h.version.index]) < 0 {
 		return fold.Step{Skip: true}, nil
 	}
-	if deleted && l.key == nil {
+	if deleted && h.where != nil {
 		return fold.Step{Skip: true}, nil // a fan-out: what is deleted matches nothing
 	}
 	seen := row

@@ -124,7 +124,9 @@ func versioned() contract.Model {
 			{Name: "drop", Topic: "t", Events: []string{"Drop"}, OnAbsent: "Ignore", Key: exprs("id", "event.id"), VersionBy: &contract.VersionBy{Column: "v", Value: "event.v"}, Delete: true},
 			{Name: "plain", Topic: "t", Events: []string{"Plain"}, OnAbsent: "Create", Key: exprs("id", "event.id"), Add: exprs("price", "1")},
 			{Name: "purge", Topic: "t", Events: []string{"Purge"}, OnAbsent: "Create", Key: exprs("id", "event.id"), Delete: true},
-			{Name: "all", Topic: "t", Events: []string{"All"}, OnAbsent: "Ignore", Where: exprs("price", "1"), Set: exprs("note", "'all'")},
+			{Name: "all", Topic: "t", Events: []string{"All"}, OnAbsent: "Create", Where: exprs("price", "1"), Set: exprs("note", "'all'")},
+			{Name: "ignoring", Topic: "t", Events: []string{"Ignoring"}, OnAbsent: "Ignore", Where: exprs("price", "1"), Set: exprs("note", "'all'")},
+			{Name: "drop-all", Topic: "t", Events: []string{"DropAll"}, OnAbsent: "Create", Where: exprs("price", "1"), VersionBy: &contract.VersionBy{Column: "v", Value: "event.v"}, Delete: true},
 		},
 	}
 }
@@ -162,6 +164,9 @@ func TestVersions(t *testing.T) {
 		{"purge of what is deleted", body("Purge", 0), tombstone, "skip"},
 		{"fan-out", body("All", 0), row, "note=all"},
 		{"fan-out on what is deleted", body("All", 0), tombstone, "skip"},
+		{"fan-out that ignores absent rows, on what is deleted", body("Ignoring", 0), tombstone, "skip"},
+		{"delete of all", body("DropAll", 5), row, "price=1.00 note=NULL v=5 _deleted=true"},
+		{"delete of all, on what is deleted", body("DropAll", 6), tombstone, "skip"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out := mustHandle(t, ev, tt.body)
