@@ -52,65 +52,13 @@ func newBuckets(models []fold.Model, events, maxMemory int64, s *spill) *buckets
 	return b
 }
 
-// route is the scratch memory of one goroutine.
-type route struct {
-	key  []byte
-	at   []int
-	mine []fold.Effect
-	// record is the event as the spill has it, made when a bucket asks first.
-	record []byte
-}
-
-func (b *buckets) of(r *route, model int, key []value.Value) int {
-	r.key = append(r.key[:0], byte(model), byte(model>>8))
-	for _, k := range key {
-		r.key = value.AppendKey(r.key, k)
+// of gives the bucket of a row, and key, which it overwrites, for use the next time.
+func (b *buckets) of(key []byte, model int, values []value.Value) (int, []byte) {
+	key = append(key[:0], byte(model), byte(model>>8))
+	for _, v := range values {
+		key = value.AppendKey(key, v)
 	}
-	return int(maphash.Bytes(b.seed, r.key) % uint64(len(b.all)))
-}
-
-// apply folds the effects of one event, those on one row in order, each bucket's at once.
-func (b *buckets) apply(r *route, effects []fold.Effect, encode func([]byte) []byte) error {
-	r.record = r.record[:0]
-	if len(effects) == 1 {
-		return b.take(r, b.of(r, effects[0].Model, effects[0].Key), effects, encode)
-	}
-	r.at = r.at[:0]
-	for i := range effects {
-		r.at = append(r.at, b.of(r, effects[i].Model, effects[i].Key))
-	}
-	for i, n := range r.at {
-		if n < 0 {
-			continue
-		}
-		r.mine = r.mine[:0]
-		for j := i; j < len(effects); j++ {
-			if r.at[j] == n {
-				r.mine, r.at[j] = append(r.mine, effects[j]), -1
-			}
-		}
-		if err := b.take(r, n, r.mine, encode); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *buckets) take(r *route, n int, effects []fold.Effect, encode func([]byte) []byte) error {
-	k := &b.all[n]
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.batch == nil {
-		if len(r.record) == 0 {
-			r.record = encode(r.record)
-		}
-		return b.spill.add(&k.file, r.record)
-	}
-	if err := k.batch.Apply(effects...); err != nil {
-		return err
-	}
-	k.count(b)
-	return nil
+	return int(maphash.Bytes(b.seed, key) % uint64(len(b.all))), key
 }
 
 // count brings held up to date; the bucket's mutex is held.

@@ -14,10 +14,8 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/projectionist-dev/projectionist/projectors/codecs"
-	"github.com/projectionist-dev/projectionist/projectors/engine"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/failpoint"
-	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/sources"
 )
 
@@ -186,7 +184,7 @@ func (r *reader) accept(b *event.Batch, limit int64) {
 
 // evaluate folds the batches of its partitions, in order.
 func (r *reader) evaluate(in <-chan unit) {
-	f := &folder{buckets: r.buckets, eval: r.cfg.NewEvaluator(), topicAt: r.topicAt}
+	f := newFolder(r.buckets, r.cfg.NewEvaluator(), r.topicAt)
 	for u := range in {
 		if r.ctx.Err() == nil {
 			if err := r.foldUnit(f, &u); err != nil {
@@ -203,9 +201,9 @@ func (r *reader) foldUnit(f *folder, u *unit) error {
 	newest := int64(0)
 	for i := range u.batch.Records {
 		rec := &u.batch.Records[i]
-		err := f.fold(u.batch.TopicPartition, rec)
+		err := f.add(u.batch.TopicPartition, rec)
 		if err != nil && errors.As(err, new(*codecs.UnavailableError)) {
-			err = r.awaitSchemas(func() error { return f.fold(u.batch.TopicPartition, rec) })
+			err = r.awaitSchemas(func() error { return f.add(u.batch.TopicPartition, rec) })
 		}
 		if err != nil {
 			return err
@@ -213,6 +211,9 @@ func (r *reader) foldUnit(f *folder, u *unit) error {
 		if rec.Timestamp <= maxTimestamp {
 			newest = max(newest, rec.Timestamp)
 		}
+	}
+	if err := f.flush(u.batch.TopicPartition); err != nil {
+		return err
 	}
 	if failpoint.Enabled && failpoint.Hit(failReading) {
 		os.Exit(137)
@@ -259,28 +260,6 @@ func awaitSchemas(ctx context.Context, b *Builder, fn func() error) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// folder evaluates records into buckets; one per goroutine.
-type folder struct {
-	buckets *buckets
-	eval    engine.Evaluator
-	topicAt func(event.TopicPartition) int
-	effects []fold.Effect
-	route   route
-}
-
-func (f *folder) fold(tp event.TopicPartition, rec *event.Record) error {
-	effects, _, err := f.eval.Handle(tp, rec, f.effects[:0])
-	f.effects = effects
-	if err == nil && len(effects) > 0 {
-		err = f.buckets.apply(&f.route, effects, func(b []byte) []byte { return appendRecord(b, f.topicAt(tp), tp.Partition, rec) })
-	}
-	if err == nil || errors.As(err, new(*codecs.UnavailableError)) || errors.As(err, new(*unfit)) {
-		return err
-	}
-	stop := engine.StopFor(rec.Offset, err)
-	return unfitf(outcomeEventRefused, "%s at position %s of %s: %s", stop.Reason, stop.Position, tp, stop.Message)
 }
 
 // pace spreads events over time.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/value"
-	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/event"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 	"github.com/projectionist-dev/projectionist/projectors/stores"
@@ -87,7 +86,7 @@ func (w *work) fill(ctx context.Context, written *int64) stores.Fill {
 				return err
 			}
 		}
-		f := &folder{buckets: b, eval: w.cfg.NewEvaluator()}
+		f := newFolder(b, w.cfg.NewEvaluator(), w.topicAt)
 		for i := range b.all {
 			if b.all[i].batch != nil {
 				continue
@@ -184,26 +183,4 @@ func (w *work) replay(ctx context.Context, f *folder, n int) (*fold.Batch, error
 		return nil
 	})
 	return batch, err
-}
-
-// again folds those effects of a record that are on rows of bucket n.
-func (f *folder) again(batch *fold.Batch, n int, tp event.TopicPartition, rec *event.Record) error {
-	effects, _, err := f.eval.Handle(tp, rec, f.effects[:0])
-	f.effects = effects
-	if err != nil && !errors.As(err, new(*codecs.UnavailableError)) {
-		return refusedRow(err)
-	}
-	if err != nil {
-		return err
-	}
-	f.route.mine = f.route.mine[:0]
-	for i := range effects {
-		if f.buckets.of(&f.route, effects[i].Model, effects[i].Key) == n {
-			f.route.mine = append(f.route.mine, effects[i])
-		}
-	}
-	if err := batch.Apply(f.route.mine...); err != nil {
-		return refusedRow(err)
-	}
-	return nil
 }

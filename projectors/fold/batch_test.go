@@ -51,6 +51,23 @@ func only(t *testing.T, b *fold.Batch) fold.Mutation {
 	return rows[0]
 }
 
+// TestOverwritingDoesNotGrow: what an event replaces is not counted beside it.
+func TestOverwritingDoesNotGrow(t *testing.T) {
+	b, at := fold.NewBatch(routes()), 0
+	for i := range 1000 {
+		v := int64(i)
+		if err := b.Apply(on("a", set(1, v), add(2, apd.New(v, -2)), fold.Change{Column: 3, Op: fold.OpMax, Operand: v}, set(4, []value.Value{"x"}))); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			at = b.Bytes()
+		}
+	}
+	if b.Bytes() != at {
+		t.Fatalf("%d bytes after one event, %d after 1000", at, b.Bytes())
+	}
+}
+
 func TestCreatedRowTakesDefaults(t *testing.T) {
 	b := fold.NewBatch(routes())
 	if err := b.Apply(on("a", add(1, int64(20)), add(2, apd.New(100, -2)))); err != nil {

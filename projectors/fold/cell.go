@@ -4,6 +4,7 @@
 package fold
 
 import (
+	"math"
 	"math/big"
 	"slices"
 
@@ -36,8 +37,24 @@ type cell struct {
 	items     []value.Value
 	fn        function
 	d, lo, hi int64
-	col       uint16
-	kind      cellKind
+	// weight is sizeOf(val)+1, 0 where nobody has asked: val lies elsewhere in memory, and where a column is only ever set it is not read until the end.
+	weight uint32
+	col    uint16
+	kind   cellKind
+}
+
+// size is sizeOf(val).
+func (c *cell) size() int {
+	if c.weight > 0 {
+		return int(c.weight) - 1
+	}
+	return sizeOf(c.val)
+}
+
+// setCell is the function of a set.
+func setCell(k *column, ch *Change) cell {
+	v := k.Normal(ch.Operand)
+	return cell{kind: cellSet, col: uint16(ch.Column), val: v, weight: uint32(min(sizeOf(v), math.MaxUint32-1)) + 1}
 }
 
 func (c *cell) copied() cell {
@@ -215,11 +232,10 @@ func (c *cell) then(k *column, o *cell) (cell, bool) {
 
 // changeCell is the function of one change, or false if it does nothing.
 func changeCell(k *column, ch *Change) (cell, bool) {
-	c := cell{col: uint16(ch.Column)}
 	if ch.Op == OpSet {
-		c.kind, c.val = cellSet, k.Normal(ch.Operand)
-		return c, true
+		return setCell(k, ch), true
 	}
+	c := cell{col: uint16(ch.Column)}
 	if ch.Operand == nil {
 		return c, false
 	}
@@ -248,7 +264,7 @@ func changeCell(k *column, ch *Change) (cell, bool) {
 
 // bytes estimates the memory of a cell.
 func (c *cell) bytes() int {
-	n := cellBytes + sizeOf(c.val) + sizeOf(c.items)
+	n := cellBytes + c.size() + sizeOf(c.items)
 	if c.fn != nil {
 		n += c.fn.bytes()
 	}

@@ -131,14 +131,14 @@ func (c *cell) takes(k *column, ch *Change) bool {
 func (c *cell) take(k *column, ch *Change) int {
 	switch {
 	case ch.Op == OpSet:
-		was := sizeOf(c.val) + sizeOf(c.items)
-		*c = cell{kind: cellSet, col: c.col, val: k.Normal(ch.Operand)}
-		return sizeOf(c.val) - was + 8
+		was := c.size() + sizeOf(c.items)
+		*c = setCell(k, ch)
+		return c.size() - was
 	case ch.Operand == nil:
 	case ch.Op == OpSetOnce:
 		// All functions but a set to NULL make a value of NULL.
 		if c.kind == cellSet && c.val == nil && len(c.items) == 0 {
-			c.val = k.Normal(ch.Operand)
+			c.val, c.weight = k.Normal(ch.Operand), 0
 			return sizeOf(c.val) - 8
 		}
 	case ch.Op == OpAppend:
@@ -152,14 +152,14 @@ func (c *cell) take(k *column, ch *Change) int {
 		c.items = append(c.items, ch.Operand)
 		return 24 + sizeOf(ch.Operand)
 	case ch.Op == OpMin:
-		c.val = value.Min(c.val, ch.Operand)
+		c.val, c.weight = value.Min(c.val, ch.Operand), 0
 	case ch.Op == OpMax:
-		c.val = value.Max(c.val, ch.Operand)
+		c.val, c.weight = value.Max(c.val, ch.Operand), 0
 	case ch.Op == OpAdd:
 		d, _ := k.numeric.int(ch.Operand)
 		if c.kind == cellSet {
 			s, _ := c.sum(k.numeric, d)
-			c.val = k.numeric.value(s)
+			c.val, c.weight = k.numeric.value(s), 0
 			return 0
 		}
 		c.d += d
