@@ -5,6 +5,7 @@ package expr
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -88,6 +89,24 @@ func TestEval(t *testing.T) {
 		got, err := p.Eval(activation(t, order))
 		if err != nil || !same(got, want) {
 			t.Errorf("%s = %T %v, %v; want %v", src, got, got, err, want)
+		}
+	}
+}
+
+func TestEvalTimeIsConvert(t *testing.T) {
+	for _, src := range []string{
+		`timestamp(event.at)`, `event.at`, `meta.time`, `timestamp("2020-02-03T04:05:06.123456789+02:00")`, `timestamp.fromMillis(1500)`,
+		`null`, `event.nothing`, `event.id`, `event.missing`, `event.price`, `timestamp(event.id)`,
+	} {
+		p, cerr := Compile(src, Options{})
+		if cerr != nil {
+			t.Errorf("%s: %v", src, cerr)
+			continue
+		}
+		want, werr := p.Convert(activation(t, order), value.Type{Kind: value.Timestamp})
+		at, ok, err := p.EvalTime(activation(t, order))
+		if fmt.Sprint(err) != fmt.Sprint(werr) || ok != (want != nil) || ok && at != want {
+			t.Errorf("%s = %v, %t, %v; Convert gives %v, %v", src, at, ok, err, want, werr)
 		}
 	}
 }

@@ -264,6 +264,23 @@ func (p *Program) EvalText(a *Activation) (string, error) {
 	return s, nil
 }
 
+// EvalTime is Convert to a timestamp column's type that allocates nothing; ok is false where the result is null.
+func (p *Program) EvalTime(a *Activation) (at time.Time, ok bool, err error) {
+	if v, done, f := p.evalFast(a); f != nil {
+		return time.Time{}, false, f
+	} else if done {
+		if at, ok = v.timestamp(); ok {
+			return at, true, nil
+		}
+	}
+	v, err := p.Convert(a, value.Type{Kind: value.Timestamp})
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	at, ok = v.(time.Time)
+	return at, ok, nil
+}
+
 // EqualsKey tells whether the record's key is the text of the result: of a
 // string its bytes, of an int decimal digits, of a bool true or false, of a
 // timestamp RFC 3339 in UTC without trailing zeros. Results of other types are a

@@ -129,9 +129,17 @@ func (a *Activation) columnValue(v *fval, t value.Type, key bool) (out value.Val
 			}
 		}
 	case value.Timestamp:
-		if v.k == kTime && v.i >= minUnix && v.i <= maxUnix && (!key || v.n%1000 == 0) {
-			return a.values().timestamp(time.Unix(v.i, int64(v.n-v.n%1000)).UTC()), true
+		if at, ok := v.timestamp(); ok && (!key || v.n%1000 == 0) {
+			return a.values().timestamp(at), true
 		}
 	}
 	return nil, false
+}
+
+// timestamp gives the value of a timestamp column; ok is false where Convert is to decide.
+func (v *fval) timestamp() (at time.Time, ok bool) {
+	if v.k != kTime || v.i < minUnix || v.i > maxUnix {
+		return time.Time{}, false
+	}
+	return time.Unix(v.i, int64(v.n-v.n%1000)).UTC(), true
 }

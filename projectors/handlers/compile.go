@@ -10,7 +10,6 @@ import (
 
 	"github.com/projectionist-dev/projectionist/contract"
 	"github.com/projectionist-dev/projectionist/contract/expr"
-	"github.com/projectionist-dev/projectionist/contract/value"
 	"github.com/projectionist-dev/projectionist/projectors/codecs"
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 )
@@ -199,5 +198,3 @@ func (b *modelBuilder) operand(o operand, src string, opts expr.Options) (operan
 	}
 	return o, true
 }
-
-var timestampType = value.Type{Kind: value.Timestamp}

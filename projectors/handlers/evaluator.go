@@ -194,14 +194,14 @@ func (e *Evaluator) identify(l *lane) error {
 // meta evaluates the event's time and, where it is read, its id.
 func (e *Evaluator) meta(t *topic) error {
 	if t.time != nil {
-		v, err := t.time.Convert(&e.act, timestampType)
-		if err == nil && v == nil {
+		at, ok, err := t.time.EvalTime(&e.act)
+		if err == nil && !ok {
 			err = fmt.Errorf("%s is null, expected a timestamp", t.time.Source())
 		}
 		if err != nil {
 			return handlerError(t.pathTime, err)
 		}
-		e.act.Time = v.(time.Time)
+		e.act.Time = at
 	}
 	if t.id != nil && t.needsID {
 		v, err := t.id.Eval(&e.act)
