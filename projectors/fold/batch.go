@@ -23,7 +23,7 @@ type Batch struct {
 	touched []touch // by the current event, in models with a Finisher
 	journal journal
 	// expected is scratch of Expect; read is what keeps its reads from being optimised away.
-	expected []*mutation
+	expected []expected
 	read     int
 }
 
@@ -82,32 +82,58 @@ func (b *Batch) Apply(effects ...Effect) error {
 }
 
 // Expect reads what the effects, of any number of events, are going to change. In a large batch most rows are in no cache of
-// the processor: Apply waits for each part of each row in turn, while reads that do not depend on each other are waited for together. It changes nothing, and is
-// of use where the batch is much larger than the caches.
+// the processor. Apply waits for each part of each row in turn, while reads that do not depend on each other are waited for
+// together. It changes nothing.
 func (b *Batch) Expect(effects []Effect) {
 	b.expected = b.expected[:0]
 	for i := range effects {
 		e := &effects[i]
-		if e.Where != nil {
+		if e.Where != nil || b.tables[e.Model].index.rows == 0 {
 			continue
 		}
-		t := &b.tables[e.Model]
-		b.scratch = b.scratch[:0]
-		for _, k := range e.Key {
-			b.scratch = value.AppendKey(b.scratch, k)
-		}
-		if i, known := t.index[string(b.scratch)]; known {
-			b.expected = append(b.expected, &t.muts[i])
-		}
+		hash := hashOf(b.keyOf(e))
+		b.expected = append(b.expected, expected{table: int32(e.Model), hash: hash})
+		b.read += int(b.tables[e.Model].index.slots[b.tables[e.Model].index.home(hash)].row)
 	}
-	for _, m := range b.expected {
-		b.read += len(m.cells)
-	}
-	for _, m := range b.expected {
-		for i := range m.cells {
-			b.read += int(m.cells[i].kind)
+	for i := range b.expected {
+		x := &b.expected[i]
+		t := &b.tables[x.table]
+		for at := t.index.home(x.hash); t.index.slots[at].row != 0; at = (at + 1) & uint32(len(t.index.slots)-1) {
+			if s := t.index.slots[at]; s.hash == x.hash {
+				x.mutation = &t.muts[s.row-1]
+				b.read += len(x.mutation.cells)
+				break
+			}
 		}
 	}
+	for i := range b.expected {
+		m := b.expected[i].mutation
+		if m == nil {
+			continue
+		}
+		for j := range min(len(m.key), 1) {
+			b.read += int(m.key[j])
+		}
+		for j := range m.cells {
+			b.read += int(m.cells[j].kind)
+		}
+	}
+}
+
+// expected is a row that is likely to be changed; mutation is nil where there is none yet.
+type expected struct {
+	mutation *mutation
+	hash     uint32
+	table    int32
+}
+
+// keyOf writes the key that rows are found by into the scratch memory.
+func (b *Batch) keyOf(e *Effect) []byte {
+	b.scratch = b.scratch[:0]
+	for _, k := range e.Key {
+		b.scratch = value.AppendKey(b.scratch, k)
+	}
+	return b.scratch
 }
 
 // lastFallible is the index of the last effect that can fail.
@@ -134,13 +160,12 @@ func (b *Batch) apply(e *Effect, journal *journal) error {
 		t.cutOff()
 		journal.add(undo{table: e.Model, what: undoCut})
 	}
-	b.scratch = b.scratch[:0]
-	for _, k := range e.Key {
-		b.scratch = value.AppendKey(b.scratch, k)
-	}
-	i, known := t.index[string(b.scratch)]
+	key := b.keyOf(e)
+	hash := hashOf(key)
+	i := t.find(hash, key)
+	known := i >= 0
 	if !known {
-		i = t.add(string(b.scratch), e.Key)
+		i = t.add(hash, string(key), e.Key)
 		b.bytes += mutationBytes + 2*len(b.scratch)
 	}
 	m := &t.muts[i]
@@ -247,9 +272,11 @@ func (b *Batch) merge(to, from *table) {
 	width := len(to.model.Key)
 	for i := range from.muts {
 		src := &from.muts[i]
-		j, known := to.index[src.key]
-		if !known {
-			j = to.add(src.key, from.keys[i*width:(i+1)*width])
+		b.scratch = append(b.scratch[:0], src.key...)
+		hash := hashOf(b.scratch)
+		j := to.find(hash, b.scratch)
+		if j < 0 {
+			j = to.add(hash, src.key, from.keys[i*width:(i+1)*width])
 			b.bytes += mutationBytes + 2*len(src.key)
 		}
 		m := &to.muts[j]

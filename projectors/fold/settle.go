@@ -81,7 +81,7 @@ func (b *Batch) Put(model int, row []value.Value) {
 		key[i] = row[c]
 		b.scratch = value.AppendKey(b.scratch, row[c])
 	}
-	m := &t.muts[t.add(string(b.scratch), key)]
+	m := &t.muts[t.add(hashOf(b.scratch), string(b.scratch), key)]
 	t.settle(m, row)
 	b.bytes += mutationBytes + 2*len(b.scratch) + m.bytes()
 }

@@ -10,7 +10,7 @@ import "github.com/projectionist-dev/projectionist/contract/value"
 type table struct {
 	model   *Model
 	columns []column
-	index   map[string]int32
+	index   index
 	muts    []mutation
 	keys    []value.Value // len(model.Key) for each mutation
 	slab    []cell        // where new cells are cut from
@@ -21,7 +21,6 @@ type table struct {
 
 func (t *table) init(m *Model) {
 	t.model = m
-	t.index = make(map[string]int32)
 	t.columns = make([]column, len(m.Columns))
 	for i := range t.columns {
 		t.columns[i] = column{&m.Columns[i], newNumeric(&m.Columns[i])}
@@ -29,17 +28,17 @@ func (t *table) init(m *Model) {
 }
 
 // add makes an identity mutation. The key's string is copied by the caller.
-func (t *table) add(key string, values []value.Value) int32 {
+func (t *table) add(hash uint32, key string, values []value.Value) int32 {
 	i := int32(len(t.muts))
 	t.muts = append(t.muts, mutation{key: key})
 	t.keys = append(t.keys, values...)
-	t.index[key] = i
+	t.index.add(hash)
 	return i
 }
 
 func (t *table) removeLast() {
 	last := len(t.muts) - 1
-	delete(t.index, t.muts[last].key)
+	t.index.removeLast(hashOf([]byte(t.muts[last].key)))
 	t.muts[last] = mutation{}
 	t.muts = t.muts[:last]
 	t.keys = t.keys[:last*len(t.model.Key)]
@@ -54,7 +53,7 @@ func (t *table) keyOf(i int) []value.Value {
 func (t *table) cutOff() {
 	before := *t
 	before.cut = nil
-	*t = table{model: t.model, columns: t.columns, index: make(map[string]int32), cut: append(t.cut, &before)}
+	*t = table{model: t.model, columns: t.columns, cut: append(t.cut, &before)}
 }
 
 // join takes back a cutOff after which nothing came.
@@ -67,10 +66,10 @@ func (t *table) join() {
 func (t *table) reset() {
 	t.slab, t.cut, t.fanOuts = nil, nil, nil
 	if len(t.muts) > keepMutations {
-		t.index, t.muts, t.keys = make(map[string]int32), nil, nil
+		t.index, t.muts, t.keys = index{}, nil, nil
 		return
 	}
-	clear(t.index)
+	t.index.reset()
 	clear(t.muts)
 	clear(t.keys)
 	t.muts, t.keys = t.muts[:0], t.keys[:0]
