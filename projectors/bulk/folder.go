@@ -48,7 +48,7 @@ func newFolder(b *buckets, eval engine.Evaluator, topicAt func(event.TopicPartit
 	return &folder{buckets: b, eval: eval, topicAt: topicAt, waiting: make([]waiting, len(b.all))}
 }
 
-// add evaluates a record, which must not change before flush; flush has to follow for all records of the partition.
+// add evaluates a record, which must not change before flush. What waits is of one partition: flush comes before the next one's.
 func (f *folder) add(tp event.TopicPartition, rec *event.Record) error {
 	effects, _, err := f.eval.Handle(tp, rec, f.effects[:0])
 	f.effects = effects
