@@ -264,7 +264,7 @@ func (p *Program) EvalText(a *Activation) (string, error) {
 	return s, nil
 }
 
-// EvalTime is Convert to a timestamp column's type that allocates nothing; ok is false where the result is null.
+// EvalTime is Convert to a timestamp column's type, without an allocation in the usual cases; ok is false where the result is null.
 func (p *Program) EvalTime(a *Activation) (at time.Time, ok bool, err error) {
 	if v, done, f := p.evalFast(a); f != nil {
 		return time.Time{}, false, f

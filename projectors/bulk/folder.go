@@ -13,7 +13,7 @@ import (
 	"github.com/projectionist-dev/projectionist/projectors/fold"
 )
 
-// effectsPerBucket is how many effects wait per bucket, on average, until they are folded: enough that what is read of their
+// effectsPerBucket is how many effects per bucket wait, at most, until they are folded: enough that what is read of their
 // rows is waited for together, and few enough to be in the processor's caches still.
 const effectsPerBucket = 32
 
@@ -53,6 +53,10 @@ func (f *folder) add(tp event.TopicPartition, rec *event.Record) error {
 	effects, _, err := f.eval.Handle(tp, rec, f.effects[:0])
 	f.effects = effects
 	if err != nil {
+		// An event before it may be one that cannot be applied at all.
+		if before := f.flush(tp); before != nil {
+			return before
+		}
 		return refusedEvent(tp, rec, err)
 	}
 	for i := range effects {

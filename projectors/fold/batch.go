@@ -118,6 +118,7 @@ func (b *Batch) Expect(effects []Effect) {
 			b.read += int(m.cells[j].kind)
 		}
 	}
+	clear(b.expected) // what a mutation was must not be kept by it
 }
 
 // expected is a row that is likely to be changed; mutation is nil where there is none yet.

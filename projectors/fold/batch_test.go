@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/apd/v3"
@@ -65,6 +66,43 @@ func TestOverwritingDoesNotGrow(t *testing.T) {
 	}
 	if b.Bytes() != at {
 		t.Fatalf("%d bytes after one event, %d after 1000", at, b.Bytes())
+	}
+}
+
+// TestBytesFollowWhatIsHeld: values of all sizes come and go, and what is counted at the end is what is there.
+func TestBytesFollowWhatIsHeld(t *testing.T) {
+	models := []fold.Model{{
+		Name: "m", Key: []int{0},
+		Columns: []fold.Column{
+			{Name: "id", Type: value.MustParse("text")}, {Name: "best", Type: value.MustParse("text")}, {Name: "least", Type: value.MustParse("text")},
+			{Name: "last", Type: value.MustParse("text[]"), Rules: fold.Rules{MaxItems: 3}}, {Name: "first", Type: value.MustParse("text")},
+		},
+	}}
+	long := func(i int) string { return strings.Repeat("x", i*7919%300) }
+	end := []fold.Change{set(1, "b"), set(2, "l"), set(3, []value.Value{"x"}), set(4, "f")}
+	fresh, b := fold.NewBatch(models), fold.NewBatch(models)
+	for i := range 1000 {
+		changes := []fold.Change{
+			{Column: 1, Op: fold.OpMax, Operand: long(i)}, {Column: 2, Op: fold.OpMin, Operand: long(i)},
+			{Column: 3, Op: fold.OpAppend, Operand: long(i)}, {Column: 4, Op: fold.OpSetOnce, Operand: long(i)},
+		}
+		if i%10 == 9 {
+			changes = []fold.Change{set(1, ""), set(2, long(i)), set(3, []value.Value{}), set(4, nil)}
+		}
+		if err := b.Apply(on("a", changes...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, to := range []*fold.Batch{fresh, b} {
+		if err := to.Apply(on("a", end...)); err != nil {
+			t.Fatal(err)
+		}
+		if err := to.Settle(); err != nil { // a list that was overwritten is remembered: it may have grown too long
+			t.Fatal(err)
+		}
+	}
+	if b.Bytes() != fresh.Bytes() {
+		t.Fatalf("%d bytes after 1000 events, %d for the same row at once", b.Bytes(), fresh.Bytes())
 	}
 }
 

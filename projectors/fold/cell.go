@@ -37,7 +37,8 @@ type cell struct {
 	items     []value.Value
 	fn        function
 	d, lo, hi int64
-	// weight is sizeOf(val)+1, 0 where nobody has asked: val lies elsewhere in memory, and where a column is only ever set it is not read until the end.
+	// weight is sizeOf(val)+1 of a value that an event brought, 0 where it is not known: val lies elsewhere in memory, and where a column is
+	// only ever set, it is not read until the end.
 	weight uint32
 	col    uint16
 	kind   cellKind
@@ -51,10 +52,16 @@ func (c *cell) size() int {
 	return sizeOf(c.val)
 }
 
+// hold makes v the value.
+func (c *cell) hold(v value.Value) {
+	c.val, c.weight = v, uint32(min(uint64(sizeOf(v)), math.MaxUint32-1))+1
+}
+
 // setCell is the function of a set.
 func setCell(k *column, ch *Change) cell {
-	v := k.Normal(ch.Operand)
-	return cell{kind: cellSet, col: uint16(ch.Column), val: v, weight: uint32(min(sizeOf(v), math.MaxUint32-1)) + 1}
+	c := cell{kind: cellSet, col: uint16(ch.Column)}
+	c.hold(k.Normal(ch.Operand))
+	return c
 }
 
 func (c *cell) copied() cell {

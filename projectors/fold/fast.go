@@ -131,35 +131,40 @@ func (c *cell) takes(k *column, ch *Change) bool {
 func (c *cell) take(k *column, ch *Change) int {
 	switch {
 	case ch.Op == OpSet:
-		was := c.size() + sizeOf(c.items)
+		was := c.bytes()
 		*c = setCell(k, ch)
-		return c.size() - was
+		return c.bytes() - was
 	case ch.Operand == nil:
 	case ch.Op == OpSetOnce:
 		// All functions but a set to NULL make a value of NULL.
 		if c.kind == cellSet && c.val == nil && len(c.items) == 0 {
-			c.val, c.weight = k.Normal(ch.Operand), 0
-			return sizeOf(c.val) - 8
+			c.hold(k.Normal(ch.Operand))
+			return c.size() - sizeOf(nil)
 		}
 	case ch.Op == OpAppend:
 		c.items = append(c.items, ch.Operand)
 		if n := k.Rules.MaxItems; n > 0 && !k.Rules.Distinct && len(c.items) > n {
+			oldest := c.items[0]
 			c.items = c.items[1:]
-			return 0
+			return sizeOf(ch.Operand) - sizeOf(oldest)
 		}
 		return 24 + sizeOf(ch.Operand)
 	case ch.Op == OpMerge:
 		c.items = append(c.items, ch.Operand)
 		return 24 + sizeOf(ch.Operand)
 	case ch.Op == OpMin:
-		c.val, c.weight = value.Min(c.val, ch.Operand), 0
+		was := c.size()
+		c.hold(value.Min(c.val, ch.Operand))
+		return c.size() - was
 	case ch.Op == OpMax:
-		c.val, c.weight = value.Max(c.val, ch.Operand), 0
+		was := c.size()
+		c.hold(value.Max(c.val, ch.Operand))
+		return c.size() - was
 	case ch.Op == OpAdd:
 		d, _ := k.numeric.int(ch.Operand)
 		if c.kind == cellSet {
 			s, _ := c.sum(k.numeric, d)
-			c.val, c.weight = k.numeric.value(s), 0
+			c.hold(k.numeric.value(s))
 			return 0
 		}
 		c.d += d

@@ -8,9 +8,9 @@ import "hash/maphash"
 // seed of all indexes of this process: keys come from outside.
 var seed = maphash.MakeSeed()
 
-// index finds rows by their keys: open addressing, eight bytes a slot. A map of strings works as well for a batch that the processor's caches
-// hold. In one that they do not hold, each step of a lookup waits for memory, and a map takes its steps one after the other, key after key; here
-// Batch.Expect takes one step for many keys at once. Rows are numbered as they come.
+// index finds rows by their keys: open addressing, eight bytes a slot. Where the processor's caches do not hold a batch, each step of a lookup waits
+// for memory, and a map takes its steps one after the other, key after key; here Batch.Expect takes one step for many keys at once
+// (ADR 0029). Rows are numbered as they come.
 type index struct {
 	slots []slot // as many as a power of two, at least a quarter of them free
 	rows  int
