@@ -88,22 +88,18 @@ func (b *Batch) Expect(effects []Effect) {
 	b.expected = b.expected[:0]
 	for i := range effects {
 		e := &effects[i]
-		if e.Where != nil || b.tables[e.Model].index.rows == 0 {
-			continue
+		if x := &b.tables[e.Model].index; e.Where == nil && x.rows > 0 {
+			hash := hashOf(b.keyOf(e))
+			b.expected = append(b.expected, expected{table: int32(e.Model), hash: hash})
+			b.read += int(x.slots[x.home(hash)].row)
 		}
-		hash := hashOf(b.keyOf(e))
-		b.expected = append(b.expected, expected{table: int32(e.Model), hash: hash})
-		b.read += int(b.tables[e.Model].index.slots[b.tables[e.Model].index.home(hash)].row)
 	}
 	for i := range b.expected {
 		x := &b.expected[i]
 		t := &b.tables[x.table]
-		for at := t.index.home(x.hash); t.index.slots[at].row != 0; at = (at + 1) & uint32(len(t.index.slots)-1) {
-			if s := t.index.slots[at]; s.hash == x.hash {
-				x.mutation = &t.muts[s.row-1]
-				b.read += len(x.mutation.cells)
-				break
-			}
+		if row := t.index.likely(x.hash); row >= 0 {
+			x.mutation = &t.muts[row]
+			b.read += len(x.mutation.cells)
 		}
 	}
 	for i := range b.expected {

@@ -46,6 +46,16 @@ func (t *table) find(hash uint32, key []byte) int32 {
 	}
 }
 
+// likely gives the number of a row whose key has the hash, nearly always that of the one key in question, -1 if there is none; there is at least one row.
+func (x *index) likely(hash uint32) int32 {
+	for i := x.home(hash); x.slots[i].row != 0; i = (i + 1) & uint32(len(x.slots)-1) {
+		if x.slots[i].hash == hash {
+			return x.slots[i].row - 1
+		}
+	}
+	return -1
+}
+
 // add numbers the next row.
 func (x *index) add(hash uint32) {
 	if 4*(x.rows+1) > 3*len(x.slots) {
