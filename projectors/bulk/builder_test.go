@@ -96,20 +96,27 @@ func caughtUp(st contract.ProjectorStatus) bool {
 
 // TestBuild: in memory, with some spilled and with all spilled, the rows are the interpreter's, and the engine goes on from there.
 func TestBuild(t *testing.T) {
-	for name, memory := range map[string]int64{"in memory": 1 << 30, "some spilled": 120_000, "all spilled": 1} {
+	for name, tc := range map[string]struct {
+		memory  int64
+		records int // of a fetch
+	}{
+		"in memory": {1 << 30, 3}, "some spilled": {120_000, 3}, "all spilled": {1, 3},
+		// More effects than wait at once.
+		"in memory, large fetches": {1 << 30, 4000}, "all spilled, large fetches": {1, 1000},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, orders(), 3)
 				w.fill(0, 4000, 100, 3)
 				spilled := 0.0
 				b := w.build(func(cfg *bulk.Config) {
-					cfg.MaxMemory = memory
+					cfg.MaxMemory, cfg.Log.(*sourcemem.Log).MaxRecords = tc.memory, tc.records
 					cfg.Writer = &watched{cfg.Writer.(builderWriter), func() { spilled = gauge(t, w.builder, "projectionist_build_spill_bytes") }}
 				})
 				if got := outcome(t, b); got != "Built" {
 					t.Fatalf("outcome %s", got)
 				}
-				if (spilled > 0) != (memory < 1<<30) {
+				if (spilled > 0) != (tc.memory < 1<<30) {
 					t.Errorf("%v bytes were spilled", spilled)
 				}
 				n, stops := w.expected(nil)

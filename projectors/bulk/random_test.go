@@ -13,6 +13,7 @@ import (
 	"github.com/projectionist-dev/projectionist/contract/compile/compiletest"
 	"github.com/projectionist-dev/projectionist/projectors/bulk"
 	"github.com/projectionist-dev/projectionist/projectors/event"
+	sourcemem "github.com/projectionist-dev/projectionist/projectors/sources/memory"
 )
 
 // TestRandomSpecs: what is admitted is built to what the interpreter makes of the log, event by event,
@@ -46,6 +47,7 @@ func TestRandomSpecs(t *testing.T) {
 		}
 		tiny := random.IntN(2) == 0
 		w.build(func(cfg *bulk.Config) {
+			cfg.Log.(*sourcemem.Log).MaxRecords = 1 + random.IntN(100)
 			if tiny {
 				cfg.MaxMemory = 1
 			}
